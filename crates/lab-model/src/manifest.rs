@@ -1,0 +1,207 @@
+//! An operating system image as the server offers it: which files it has, how long they are, and what they hash to.
+//!
+//! An image is a folder `images/<name>/<arch>/` with a `manifest.json` beside its files. The server serves what the
+//! manifest names and nothing else; the installer verifies what it fetched against it. Nothing here knows which
+//! distribution an image holds.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Arch, ImageName};
+
+/// The name under which a manifest lies in its image's folder.
+pub const FILE_NAME: &str = "manifest.json";
+
+/// The files of one image for one architecture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ImageManifest {
+    /// The image's name, as definitions write it in `distro`.
+    pub name: ImageName,
+    /// What its kernel runs on.
+    pub arch: Arch,
+    /// The kernel that starts the installer: an EFI stub or a bzImage, uncompressed as iPXE needs it.
+    pub kernel: ImageFile,
+    /// The initial RAM file system that has the modules for this kernel's network and disks.
+    pub initrd: ImageFile,
+    /// The whole disk, as it is to be written.
+    pub disk: DiskImage,
+    /// Words that the kernel's command line needs on every boot of this image, such as its consoles.
+    #[serde(default)]
+    pub kernel_arguments: Vec<String>,
+    /// The kernel command line of the installed system, for `kexec` after an installation; absent where unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installed_arguments: Option<String>,
+}
+
+/// One file beside the manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ImageFile {
+    /// A plain file name without a folder.
+    pub file: FileName,
+    /// Length in bytes.
+    pub size: u64,
+    /// Of the file as it lies there.
+    pub sha256: Sha256,
+}
+
+/// A GPT disk image, compressed as one stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DiskImage {
+    /// A plain file name without a folder.
+    pub file: FileName,
+    /// Length of the compressed file in bytes.
+    pub size: u64,
+    /// Of the compressed file.
+    pub sha256: Sha256,
+    /// How the file is compressed.
+    pub compression: Compression,
+    /// Length of the disk in bytes, a multiple of 512.
+    pub raw_size: u64,
+    /// Of the disk, uncompressed.
+    pub raw_sha256: Sha256,
+}
+
+/// How a disk image is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// RFC 8878, a window of at most 8 MiB.
+    Zstd,
+}
+
+/// A SHA-256 digest, written as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sha256(pub [u8; 32]);
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sha256({self})")
+    }
+}
+
+impl std::str::FromStr for Sha256 {
+    type Err = NotSha256;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut digest = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(NotSha256);
+        }
+        for (byte, at) in digest.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| NotSha256)?;
+        }
+        Ok(Self(digest))
+    }
+}
+
+/// The text is no SHA-256 digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a SHA-256 digest of 64 hexadecimal digits")]
+pub struct NotSha256;
+
+crate::text_serde!(Sha256);
+
+/// The name of a file in an image's folder: no separator, no leading dot, 1 to 255 bytes of `[A-Za-z0-9._+-]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileName(String);
+
+impl FileName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for FileName {
+    type Err = NotFileName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte));
+        if plain && (1..=255).contains(&text.len()) && !text.starts_with('.') {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotFileName(text.to_owned()))
+        }
+    }
+}
+
+/// The text is no plain file name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a plain file name: expected letters, digits and `._+-`, not starting with a dot")]
+pub struct NotFileName(String);
+
+crate::text_serde!(FileName);
+
+/// A manifest that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidManifest {
+    /// It is not JSON of the right shape; the message names line and key.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// The disk cannot be written in whole sectors.
+    #[error("disk.raw-size is {0}: expected a multiple of 512 above zero")]
+    RawSize(u64),
+}
+
+impl ImageManifest {
+    /// Reads a manifest from the text of its file.
+    ///
+    /// # Errors
+    /// The text is not JSON, misses a key, has one too many, or describes a disk that cannot be.
+    pub fn from_json(text: &str) -> Result<Self, InvalidManifest> {
+        let manifest: Self = serde_json::from_str(text)?;
+        match manifest.disk.raw_size {
+            size if size == 0 || size % 512 != 0 => Err(InvalidManifest::RawSize(size)),
+            _ => Ok(manifest),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_a_file_name_that_leaves_its_folder() {
+        for name in ["../etc/passwd", "/etc/passwd", "a/b", ".hidden", "", "a\\b", "nul\0"] {
+            assert!(name.parse::<FileName>().is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_digest_survives_text() {
+        let digest = Sha256(std::array::from_fn(|at| at as u8 * 7));
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!("é".repeat(32).parse::<Sha256>(), Err(NotSha256));
+    }
+
+    #[test]
+    fn refuses_a_disk_of_half_a_sector() {
+        let digest = "0".repeat(64);
+        let file = |name: &str| format!(r#"{{"file":"{name}","size":1,"sha256":"{digest}"}}"#);
+        let text = format!(
+            r#"{{"name":"debian-12","arch":"aarch64","kernel":{},"initrd":{},
+               "disk":{{"file":"d","size":1,"sha256":"{digest}","compression":"zstd","raw-size":700,"raw-sha256":"{digest}"}}}}"#,
+            file("vmlinuz"),
+            file("initrd.img"),
+        );
+        let error = ImageManifest::from_json(&text).expect_err("700 is no multiple of 512");
+        assert_eq!(error.to_string(), "disk.raw-size is 700: expected a multiple of 512 above zero");
+    }
+}
