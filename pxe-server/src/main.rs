@@ -1,1 +1,6 @@
+//! `pxe-server`: what a machine needs to boot from the network, in one program.
+
+#[cfg_attr(not(test), expect(dead_code, reason = "the services that hand these out come next"))]
+mod boot_files;
+
 fn main() {}
