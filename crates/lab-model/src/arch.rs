@@ -47,7 +47,7 @@ impl std::str::FromStr for Arch {
 #[error("`{0}` is not an architecture: expected `aarch64` or `x86_64`")]
 pub struct NotArch(String);
 
-crate::text_serde!(Arch);
+text_serde!(Arch);
 
 #[cfg(test)]
 mod tests {

@@ -3,18 +3,38 @@
 //! What two programs must agree on is here and nowhere else: how a machine is defined ([`Definition`] as written,
 //! [`Machine`] as found valid), which machines a lab has ([`Inventory`]), what an image consists of
 //! ([`ImageManifest`]), what happened at boot ([`Event`], [`Stage`]), what the installer is told
-//! ([`InstallerConfig`]) and what the server says of a machine ([`MachineStatus`]).
+//! ([`InstallerConfig`]) and what the server says of its machines ([`LabStatus`]).
 //!
 //! Deliberately not here: what to answer to a packet (`pxe-proto`), and any file, socket or clock.
 
-mod arch;
-mod manifest;
-mod name;
+#[macro_use]
 mod text;
 
-pub use arch::{Arch, NotArch};
-pub use manifest::{Compression, DiskImage, FileName, ImageFile, ImageManifest, InvalidManifest, Sha256};
-pub use name::{ImageName, InvalidName, MachineName};
+mod arch;
+mod definition;
+mod event;
+mod firmware;
+mod installer;
+mod inventory;
+mod mac;
+mod machine;
+mod manifest;
+mod name;
+mod network;
+mod status;
 
-/// The name under which a manifest lies in its image's folder.
-pub const MANIFEST_FILE: &str = manifest::FILE_NAME;
+pub use arch::{Arch, NotArch};
+pub use definition::{AfterInstall, Definition, Format, MalformedDefinition, Role};
+pub use event::{Event, FetchedFile, InstallerReport, Phase, Stage, What};
+pub use firmware::Firmware;
+pub use installer::{CONFIG_ARGUMENT, InstallerConfig, Kexec, RemoteDisk, RemoteFile, VENDOR_CLASS};
+pub use inventory::{DefinitionFile, Inventory, Problem, Reason};
+pub use mac::{MacAddr, NotMacAddr};
+pub use machine::{Invalid, Machine};
+pub use manifest::{
+    Compression, DiskImage, FILE_NAME as MANIFEST_FILE, FileName, ImageFile, ImageManifest, InvalidManifest,
+    NotFileName, NotSha256, Sha256,
+};
+pub use name::{ImageName, InvalidName, MachineName};
+pub use network::{Ipv4Net, NotIpv4Net};
+pub use status::{LabStatus, MachineStatus};

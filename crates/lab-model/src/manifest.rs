@@ -109,7 +109,7 @@ impl std::str::FromStr for Sha256 {
 #[error("expected a SHA-256 digest of 64 hexadecimal digits")]
 pub struct NotSha256;
 
-crate::text_serde!(Sha256);
+text_serde!(Sha256);
 
 /// The name of a file in an image's folder: no separator, no leading dot, 1 to 255 bytes of `[A-Za-z0-9._+-]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,7 +146,7 @@ impl std::str::FromStr for FileName {
 #[error("`{0}` is not a plain file name: expected letters, digits and `._+-`, not starting with a dot")]
 pub struct NotFileName(String);
 
-crate::text_serde!(FileName);
+text_serde!(FileName);
 
 /// A manifest that cannot be used.
 #[derive(Debug, thiserror::Error)]

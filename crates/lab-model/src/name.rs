@@ -77,8 +77,8 @@ pub enum InvalidName {
     Image(String),
 }
 
-crate::text_serde!(MachineName);
-crate::text_serde!(ImageName);
+text_serde!(MachineName);
+text_serde!(ImageName);
 
 #[cfg(test)]
 mod tests {

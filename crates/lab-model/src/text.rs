@@ -1,7 +1,6 @@
 //! Values that are written as text: `Display` and `FromStr` are their serde form too.
 
 /// Serialises a type by its `Display` and reads it by its `FromStr`, so that both have one grammar.
-#[macro_export]
 macro_rules! text_serde {
     ($type:ty) => {
         impl serde::Serialize for $type {

@@ -1,0 +1,178 @@
+//! A machine's definition, as people and programs write it.
+//!
+//! The keys are the ones that the first pvmlab wrote to `vms/<name>.json`, so its files are read as they are; TOML with
+//! the same keys is for people who write definitions by hand. A definition is only words: [`crate::Machine`] is what they mean.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Arch, ImageName, MacAddr, MachineName};
+
+/// A machine as written; every value has its type, but nothing has been checked against the network or other machines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Definition {
+    /// The host name and the machine's identity in the lab.
+    pub name: MachineName,
+    /// Whether it serves or is served; a target unless said otherwise.
+    #[serde(default)]
+    pub role: Role,
+    /// What its processor executes.
+    pub arch: Arch,
+    /// Its hardware address on the lab network.
+    pub mac: MacAddr,
+    /// Its IPv4 address on the lab network, with or without a prefix length (`10.77.0.10/24`); empty or absent: from the pool.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ip: String,
+    /// The IPv4 network that `ip` belongs to, as `10.77.0.0/24`; the first pvmlab wrote it, the server's own network rules.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subnet: String,
+    /// Its IPv6 address, with or without a prefix length.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ipv6: String,
+    /// The IPv6 network that `ipv6` belongs to.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subnetv6: String,
+    /// The host's port that is forwarded to the machine's SSH; the `pvmlab` command's business.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ssh_port: u16,
+    /// Whether it boots from the network when its disk does not boot.
+    #[serde(default)]
+    pub pxeboot: bool,
+    /// The image that is installed on it; needed with `pxeboot`.
+    #[serde(default, deserialize_with = "empty_is_none", skip_serializing_if = "Option::is_none")]
+    pub distro: Option<ImageName>,
+    /// One public key, or several on lines of their own, in `authorized_keys` form, that may log in.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ssh_key: String,
+    /// Written by the first pvmlab for its boot script; the image's manifest rules here.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kernel: String,
+    /// Written by the first pvmlab for its boot script; the image's manifest rules here.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub initrd: String,
+    /// The disk that is written, as the target's kernel names it (`/dev/vdb`); absent: its only disk.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub disk: String,
+    /// How the installed system is started; a reboot through the firmware unless said otherwise.
+    #[serde(default, skip_serializing_if = "AfterInstall::is_default")]
+    pub after_install: AfterInstall,
+}
+
+/// What a machine is in the lab.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Runs `pxe-server` for the others.
+    Provisioner,
+    /// Boots from the network and is installed.
+    #[default]
+    Target,
+}
+
+/// How a machine goes on once its disk is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterInstall {
+    /// Through its firmware, as every later boot.
+    #[default]
+    Reboot,
+    /// Straight into the installed kernel by `kexec_file_load(2)`, where the image says with which arguments.
+    Kexec,
+    /// It is switched off.
+    PowerOff,
+}
+
+impl AfterInstall {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The language that a definition is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// RFC 8259; files named `*.json`.
+    Json,
+    /// TOML 1.0; files named `*.toml`.
+    Toml,
+}
+
+impl Format {
+    /// The format of a file by its name; `None` for a file that holds no definition.
+    pub fn of_file(name: &str) -> Option<Self> {
+        match name.rsplit_once('.') {
+            Some((stem, "json")) if !stem.is_empty() => Some(Self::Json),
+            Some((stem, "toml")) if !stem.is_empty() => Some(Self::Toml),
+            _ => None,
+        }
+    }
+}
+
+/// The text is no definition. The message names line and key, and what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MalformedDefinition(String);
+
+impl Definition {
+    /// Reads one definition.
+    ///
+    /// # Errors
+    /// The text is not of this format, misses a key, has an unknown one, or a value does not have its key's form.
+    pub fn parse(text: &str, format: Format) -> Result<Self, MalformedDefinition> {
+        match format {
+            Format::Json => serde_json::from_str(text).map_err(|error| MalformedDefinition(error.to_string())),
+            Format::Toml => toml::from_str(text).map_err(|error| MalformedDefinition(error.to_string())),
+        }
+    }
+}
+
+fn is_zero(port: &u16) -> bool {
+    *port == 0
+}
+
+/// The first pvmlab writes `""` where there is no distribution.
+fn empty_is_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<ImageName>, D::Error> {
+    match Option::<String>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(text) if text.is_empty() => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(serde::de::Error::custom),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_file_of_the_first_pvmlab_as_it_is() {
+        let text = r#"{
+  "name": "web", "role": "target", "arch": "aarch64", "ip": "192.168.100.10", "subnet": "192.168.100.0/24",
+  "ipv6": "fd00:cafe:baba::10", "subnetv6": "fd00:cafe:baba::/64", "mac": "52:54:00:AA:bb:01", "ssh_port": 0,
+  "pxeboot": true, "distro": "ubuntu-24.04", "ssh_key": "ssh-ed25519 AAAA lab", "kernel": "vmlinuz", "initrd": "initrd.gz"
+}"#;
+
+        let definition = Definition::parse(text, Format::Json).expect("the first pvmlab's own form");
+
+        assert_eq!(definition.name.as_str(), "web");
+        assert_eq!(definition.mac.to_string(), "52:54:00:aa:bb:01");
+        assert_eq!(definition.distro.map(|name| name.to_string()), Some("ubuntu-24.04".to_owned()));
+    }
+
+    #[test]
+    fn toml_has_the_same_keys() {
+        let text = "name = 'web'\narch = 'x86_64'\nmac = '52:54:00:00:00:01'\npxeboot = true\ndistro = 'debian-12'\n";
+
+        let definition = Definition::parse(text, Format::Toml).expect("a definition by hand");
+
+        assert_eq!((definition.arch, definition.role, definition.pxeboot), (Arch::X86_64, Role::Target, true));
+    }
+
+    #[test]
+    fn an_error_names_the_place_and_what_was_expected() {
+        let error = |text, format| Definition::parse(text, format).expect_err("malformed").to_string();
+
+        insta::assert_snapshot!(error("{\n\"name\": \"web\",\n\"colour\": 1}", Format::Json));
+        insta::assert_snapshot!(error("{\"name\": \"web\"", Format::Json));
+        insta::assert_snapshot!(error("name = 'Web'\narch = 'arm64'\n", Format::Toml));
+    }
+}

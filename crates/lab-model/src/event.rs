@@ -1,0 +1,283 @@
+//! Boot events: what happened to a machine, one fact at a time, and how far that brought it.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Firmware, MacAddr, MachineName};
+
+/// One thing that happened to one machine; one JSON line in the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Event {
+    /// When the server saw it, in UTC.
+    pub at: Timestamp,
+    /// Whom it happened to.
+    pub mac: MacAddr,
+    /// The machine's name, where it was defined at that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineName>,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What can happen to a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum What {
+    /// It was offered an address (RFC 2131 §3.1, DHCPOFFER).
+    Offer {
+        /// The address offered.
+        address: Ipv4Addr,
+        /// What asked.
+        firmware: Firmware,
+    },
+    /// It was given an address (DHCPACK).
+    Ack {
+        /// The address given.
+        address: Ipv4Addr,
+        /// What asked.
+        firmware: Firmware,
+    },
+    /// It was refused an address (DHCPNAK).
+    Nak {
+        /// The address it asked for.
+        address: Ipv4Addr,
+        /// Why, in words.
+        reason: String,
+    },
+    /// It found its address in use by somebody else (DHCPDECLINE).
+    Decline {
+        /// The address in use.
+        address: Ipv4Addr,
+    },
+    /// It fetched a file by TFTP to the end.
+    Transfer {
+        /// The file's name as asked for.
+        file: String,
+        /// Length in bytes.
+        bytes: u64,
+        /// From request to last acknowledgement.
+        milliseconds: u64,
+    },
+    /// A TFTP transfer did not reach its end.
+    TransferFailed {
+        /// The file's name as asked for.
+        file: String,
+        /// Why, in words.
+        reason: String,
+    },
+    /// It got its boot script.
+    Script {
+        /// What the script tells it to do: `install`, `local`, `unknown`, `refuse`.
+        boot: String,
+    },
+    /// It fetched a file over HTTP to the end.
+    Fetch {
+        /// Which file.
+        file: FetchedFile,
+        /// How many bytes were sent.
+        bytes: u64,
+    },
+    /// Its installer said how far it is.
+    Installer(InstallerReport),
+    /// Its installed system said that it is up.
+    Up,
+}
+
+/// A file of an image or the installer that a machine fetches over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FetchedFile {
+    /// The iPXE binary, by UEFI HTTP Boot.
+    BootProgram,
+    /// The kernel.
+    Kernel,
+    /// The image's own initial RAM file system.
+    Initrd,
+    /// The installer that is laid over it.
+    Installer,
+    /// The disk image.
+    Disk,
+    /// The cloud-init seed.
+    Seed,
+}
+
+/// What the installer posts to the server: one for each phase, and one for every ten per cent written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct InstallerReport {
+    /// What it is about.
+    pub phase: Phase,
+    /// How much of this phase is done, 0 to 100, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// The reason, where the phase failed: the installation ends or starts again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// A detail for people, such as which disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// The installer's phases, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// It runs, and has loaded the drivers for what it found.
+    Start,
+    /// Its interface has an address.
+    Network,
+    /// It knows what to install.
+    Config,
+    /// It chose the disk.
+    Disk,
+    /// It fetches, decompresses and writes the image.
+    Write,
+    /// What was fetched is what the manifest says.
+    Verify,
+    /// The cloud-init seed is on the disk.
+    Seed,
+    /// The partition table fits the disk, and makes it bootable.
+    Finish,
+    /// Everything is on the disk; it starts the installed system.
+    Boot,
+}
+
+/// How far a boot got; later is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The firmware asked, and was offered an address.
+    Offer,
+    /// The firmware has its address.
+    Address,
+    /// The firmware has its network boot program.
+    BootProgram,
+    /// The boot program has its script.
+    Script,
+    /// The boot program has the kernel.
+    Kernel,
+    /// The boot program has the initial RAM file system.
+    Initrd,
+    /// The installer runs.
+    Installer,
+    /// The installer writes the disk.
+    Write,
+    /// The disk holds what the manifest says.
+    Verify,
+    /// The installation is complete, the machine starts its own system.
+    Installed,
+    /// The installed system's kernel has its address.
+    System,
+    /// The installed system is configured and up.
+    Up,
+}
+
+impl What {
+    /// How far this brings a machine; `None` where it says nothing of progress.
+    pub fn stage(&self) -> Option<Stage> {
+        match self {
+            Self::Offer { firmware: Firmware::Installer | Firmware::Os, .. } => None,
+            Self::Offer { .. } => Some(Stage::Offer),
+            Self::Ack { firmware: Firmware::Os, .. } => Some(Stage::System),
+            Self::Ack { firmware: Firmware::Installer, .. } => Some(Stage::Installer),
+            Self::Ack { .. } => Some(Stage::Address),
+            Self::Transfer { file, .. } if file.ends_with(".ipxe") => None,
+            Self::Transfer { .. } => Some(Stage::BootProgram),
+            Self::Script { .. } => Some(Stage::Script),
+            Self::Fetch { file: FetchedFile::BootProgram, .. } => Some(Stage::BootProgram),
+            Self::Fetch { file: FetchedFile::Kernel, .. } => Some(Stage::Kernel),
+            Self::Fetch { file: FetchedFile::Initrd, .. } => Some(Stage::Initrd),
+            Self::Fetch { file: FetchedFile::Installer | FetchedFile::Disk | FetchedFile::Seed, .. } => None,
+            Self::Installer(report) if report.failure.is_some() => None,
+            Self::Installer(report) => Some(match report.phase {
+                Phase::Start | Phase::Network | Phase::Config | Phase::Disk => Stage::Installer,
+                Phase::Write => Stage::Write,
+                Phase::Verify | Phase::Seed | Phase::Finish => Stage::Verify,
+                Phase::Boot => Stage::Installed,
+            }),
+            Self::Up => Some(Stage::Up),
+            Self::Nak { .. } | Self::Decline { .. } | Self::TransferFailed { .. } => None,
+        }
+    }
+
+    /// Why the machine got no further, where this event says so.
+    pub fn failure(&self) -> Option<&str> {
+        match self {
+            Self::Nak { reason, .. } | Self::TransferFailed { reason, .. } => Some(reason),
+            Self::Installer(report) => report.failure.as_deref(),
+            Self::Offer { .. } | Self::Ack { .. } | Self::Decline { .. } | Self::Transfer { .. } => None,
+            Self::Script { .. } | Self::Fetch { .. } | Self::Up => None,
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Offer => "offer",
+            Self::Address => "address",
+            Self::BootProgram => "boot-program",
+            Self::Script => "script",
+            Self::Kernel => "kernel",
+            Self::Initrd => "initrd",
+            Self::Installer => "installer",
+            Self::Write => "write",
+            Self::Verify => "verify",
+            Self::Installed => "installed",
+            Self::System => "system",
+            Self::Up => "up",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_flat_json_object() {
+        let event = Event {
+            at: Timestamp::UNIX_EPOCH,
+            mac: MacAddr::new([0x52, 0x54, 0, 0, 0, 1]),
+            machine: "web".parse().ok(),
+            what: What::Installer(InstallerReport {
+                phase: Phase::Write,
+                percent: Some(40),
+                failure: None,
+                detail: None,
+            }),
+        };
+
+        let text = serde_json::to_string(&event).expect("an event has a JSON form");
+
+        assert_eq!(
+            text,
+            r#"{"at":"1970-01-01T00:00:00Z","mac":"52:54:00:00:00:01","machine":"web","event":"installer","phase":"write","percent":40}"#
+        );
+        assert_eq!(serde_json::from_str::<Event>(&text).expect("its own form"), event);
+    }
+
+    #[test]
+    fn a_stage_is_written_as_it_is_serialised() {
+        for stage in [Stage::Offer, Stage::BootProgram, Stage::Installed, Stage::Up] {
+            assert_eq!(serde_json::to_string(&stage).expect("a stage has a JSON form"), format!("\"{stage}\""));
+        }
+    }
+
+    #[test]
+    fn a_failed_phase_brings_a_machine_no_further() {
+        let what = What::Installer(InstallerReport {
+            phase: Phase::Verify,
+            percent: None,
+            failure: Some("checksum".to_owned()),
+            detail: None,
+        });
+
+        assert_eq!((what.stage(), what.failure()), (None, Some("checksum")));
+    }
+}

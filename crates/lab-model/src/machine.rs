@@ -1,0 +1,179 @@
+//! A machine: a definition that was found valid on this network.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::definition::{AfterInstall, Definition, Role};
+use crate::{Arch, ImageName, Ipv4Net, MacAddr, MachineName};
+
+/// A machine of the lab. Whoever holds one need not check it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The host name and the machine's identity in the lab.
+    pub name: MachineName,
+    /// Whether it serves or is served.
+    pub role: Role,
+    /// What its processor executes.
+    pub arch: Arch,
+    /// Its hardware address on the lab network.
+    pub mac: MacAddr,
+    /// The address reserved for it, one of the lab network's hosts; `None`: from the pool.
+    pub address: Option<Ipv4Addr>,
+    /// Its IPv6 address.
+    pub ipv6: Option<Ipv6Addr>,
+    /// The image that is installed when it boots from the network; `None`: it boots from its disk alone.
+    pub image: Option<ImageName>,
+    /// The public keys that may log in, one `authorized_keys` line each.
+    pub ssh_keys: Vec<String>,
+    /// The disk that is written, as the target's kernel names it; `None`: its only disk.
+    pub disk: Option<String>,
+    /// How the installed system is started.
+    pub after_install: AfterInstall,
+}
+
+/// What keeps a definition from being a machine; the message names the key, its value and what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// No single interface can have this hardware address.
+    #[error("mac: {0} is not the address of one interface: expected neither zeros nor a multicast address")]
+    Mac(MacAddr),
+    /// Not an IPv4 address.
+    #[error("ip: `{0}` is not an IPv4 address: expected a form such as `10.77.0.10` or `10.77.0.10/24`")]
+    Ip(String),
+    /// Not an address of the server's network.
+    #[error("ip: {address} is outside the lab network: expected one of {first} to {last}")]
+    OutsideNetwork {
+        /// The address as written.
+        address: Ipv4Addr,
+        /// The network's first host.
+        first: Ipv4Addr,
+        /// The network's last host.
+        last: Ipv4Addr,
+    },
+    /// The server has this address.
+    #[error("ip: {0} is the server's own address: choose another")]
+    ServersAddress(Ipv4Addr),
+    /// Not an IPv6 address.
+    #[error("ipv6: `{0}` is not an IPv6 address: expected a form such as `fd00::10` or `fd00::10/64`")]
+    Ipv6(String),
+    /// Nothing says what to install.
+    #[error("distro: missing: a machine with `pxeboot` needs the name of the image to install")]
+    NoImage,
+    /// A line of `ssh_key` that sshd would not read.
+    #[error("ssh_key: line {0} is not a public key: expected a form such as `ssh-ed25519 AAAA… comment`")]
+    SshKey(usize),
+    /// Not a device path.
+    #[error("disk: `{0}` is not a disk: expected a path such as `/dev/vda`")]
+    Disk(String),
+}
+
+impl Machine {
+    /// Checks a definition against the server's interface on the lab network.
+    ///
+    /// # Errors
+    /// The first thing found that keeps the definition from being a machine.
+    pub fn new(definition: &Definition, server: Ipv4Net) -> Result<Self, Invalid> {
+        if !definition.mac.is_unicast() {
+            return Err(Invalid::Mac(definition.mac));
+        }
+        let address = match without_prefix(&definition.ip) {
+            "" => None,
+            text => Some(text.parse::<Ipv4Addr>().map_err(|_| Invalid::Ip(definition.ip.clone()))?),
+        };
+        if let Some(address) = address.filter(|_| definition.role == Role::Target) {
+            let hosts = server.hosts();
+            if !hosts.contains(&address) {
+                return Err(Invalid::OutsideNetwork { address, first: *hosts.start(), last: *hosts.end() });
+            }
+            if address == server.address() {
+                return Err(Invalid::ServersAddress(address));
+            }
+        }
+        let ipv6 = match without_prefix(&definition.ipv6) {
+            "" => None,
+            text => Some(text.parse::<Ipv6Addr>().map_err(|_| Invalid::Ipv6(definition.ipv6.clone()))?),
+        };
+        let image = definition.distro.clone().filter(|_| definition.pxeboot);
+        if definition.pxeboot && image.is_none() {
+            return Err(Invalid::NoImage);
+        }
+        let disk = match definition.disk.as_str() {
+            "" => None,
+            path if path.starts_with("/dev/") && !path.contains("..") => Some(path.to_owned()),
+            other => return Err(Invalid::Disk(other.to_owned())),
+        };
+        Ok(Self {
+            name: definition.name.clone(),
+            role: definition.role,
+            arch: definition.arch,
+            mac: definition.mac,
+            address,
+            ipv6,
+            image,
+            ssh_keys: ssh_keys(&definition.ssh_key)?,
+            disk,
+            after_install: definition.after_install,
+        })
+    }
+}
+
+fn without_prefix(text: &str) -> &str {
+    text.split_once('/').map_or(text, |(address, _)| address)
+}
+
+fn ssh_keys(text: &str) -> Result<Vec<String>, Invalid> {
+    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|(at, line)| {
+            let mut words = line.split_whitespace();
+            let key_type = words.next().is_some_and(|word| {
+                ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"].iter().any(|prefix| word.starts_with(prefix))
+            });
+            let key = words.next().is_some_and(|word| word.starts_with("AAAA"));
+            let clean = !line.chars().any(char::is_control);
+            if key_type && key && clean { Ok(line.to_owned()) } else { Err(Invalid::SshKey(at + 1)) }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Format;
+
+    #[test]
+    fn a_definition_that_holds_is_a_machine() {
+        let machine =
+            machine("ip = '10.77.0.10/24'\npxeboot = true\ndistro = 'debian-12'\nssh_key = 'ssh-ed25519 AAAAC3 a'\n");
+
+        let machine = machine.expect("a valid definition");
+        assert_eq!(machine.address, Some(Ipv4Addr::new(10, 77, 0, 10)));
+        assert_eq!(machine.image, "debian-12".parse().ok());
+        assert_eq!(machine.ssh_keys, ["ssh-ed25519 AAAAC3 a"]);
+    }
+
+    #[test]
+    fn refuses_an_address_outside_the_subnet() {
+        let error = machine("ip = '10.78.0.10'").expect_err("outside");
+
+        assert_eq!(
+            error.to_string(),
+            "ip: 10.78.0.10 is outside the lab network: expected one of 10.77.0.1 to 10.77.0.254"
+        );
+    }
+
+    #[test]
+    fn refuses_what_cannot_be() {
+        assert_eq!(machine("ip = '10.77.0.1'"), Err(Invalid::ServersAddress(Ipv4Addr::new(10, 77, 0, 1))));
+        assert!(matches!(machine("ip = '10.77.0.255'"), Err(Invalid::OutsideNetwork { .. })));
+        assert_eq!(machine("ip = 'ten'"), Err(Invalid::Ip("ten".to_owned())));
+        assert_eq!(machine("pxeboot = true"), Err(Invalid::NoImage));
+        assert_eq!(machine("ssh_key = \"ssh-ed25519 AAAA a\\npassword\""), Err(Invalid::SshKey(2)));
+        assert_eq!(machine("disk = '/etc/passwd'"), Err(Invalid::Disk("/etc/passwd".to_owned())));
+    }
+
+    fn machine(more: &str) -> Result<Machine, Invalid> {
+        let text = format!("name = 'web'\narch = 'aarch64'\nmac = '52:54:00:00:00:01'\n{more}");
+        let definition = Definition::parse(&text, Format::Toml).expect("a definition written in this test");
+        Machine::new(&definition, "10.77.0.1/24".parse().expect("a network written in this test"))
+    }
+}
