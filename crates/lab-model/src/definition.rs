@@ -120,10 +120,26 @@ impl Definition {
     /// The text is not of this format, misses a key, has an unknown one, or a value does not have its key's form.
     pub fn parse(text: &str, format: Format) -> Result<Self, MalformedDefinition> {
         match format {
-            Format::Json => serde_json::from_str(text).map_err(|error| MalformedDefinition(error.to_string())),
+            Format::Json => from_json(text),
             Format::Toml => toml::from_str(text).map_err(|error| MalformedDefinition(error.to_string())),
         }
     }
+}
+
+fn from_json(text: &str) -> Result<Definition, MalformedDefinition> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let definition = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let key = error.path().to_string();
+        let error = error.into_inner();
+        // A value of the wrong form has a key; broken syntax and unknown keys speak for themselves.
+        MalformedDefinition(if error.is_data() && !error.to_string().contains("field `") && key != "." {
+            format!("{key}: {error}")
+        } else {
+            error.to_string()
+        })
+    })?;
+    reader.end().map_err(|error| MalformedDefinition(error.to_string()))?;
+    Ok(definition)
 }
 
 fn is_zero(port: &u16) -> bool {
@@ -173,6 +189,8 @@ mod tests {
 
         insta::assert_snapshot!(error("{\n\"name\": \"web\",\n\"colour\": 1}", Format::Json));
         insta::assert_snapshot!(error("{\"name\": \"web\"", Format::Json));
+        insta::assert_snapshot!(error("{\"name\": \"web\",\n \"mac\": \"52:54\"}", Format::Json));
+        insta::assert_snapshot!(error("{\"name\": \"web\",\n \"pxeboot\": 1}", Format::Json));
         insta::assert_snapshot!(error("name = 'Web'\narch = 'arm64'\n", Format::Toml));
     }
 }
