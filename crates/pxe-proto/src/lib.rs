@@ -1,1 +1,5 @@
+//! The decisions of a network-boot server.
+//!
+//! Bytes and `now` come in as arguments, an action comes out as a value: there is no socket, file, clock or task here.
 
+pub mod boot;

@@ -1,0 +1,124 @@
+//! Where machines reach the server over HTTP.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use lab_model::{Arch, FileName, ImageName, MacAddr, MachineName};
+
+use super::BootProgram;
+
+/// The server's own address in URLs, `http://10.77.0.1` or `http://10.77.0.1:8080`.
+///
+/// An address and no name: firmware and boot programs fetch from it before anything resolves names. Every URL that a
+/// machine is given comes from here, so that each path is written once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    address: Ipv4Addr,
+    port: u16,
+}
+
+impl BaseUrl {
+    /// The server at this address and TCP port.
+    pub const fn new(address: Ipv4Addr, port: u16) -> Self {
+        Self { address, port }
+    }
+
+    /// The script of the machine that asks; iPXE fills in its own processor.
+    pub fn script(self, mac: MacAddr) -> String {
+        format!("{self}/ipxe?mac={mac}&arch=${{buildarch}}")
+    }
+
+    /// The network boot program, for UEFI HTTP Boot.
+    pub fn boot_program(self, program: BootProgram) -> String {
+        format!("{self}/boot/{}", program.file_name())
+    }
+
+    /// The installer's configuration.
+    pub fn config(self, mac: MacAddr) -> String {
+        format!("{self}/config/{mac}")
+    }
+
+    /// Where the installer reports.
+    pub fn events(self, mac: MacAddr) -> String {
+        format!("{self}/events/{mac}")
+    }
+
+    /// Where an installed system says that it is up.
+    pub fn up(self, mac: MacAddr) -> String {
+        format!("{self}/machines/{mac}/up")
+    }
+
+    /// The installer itself.
+    pub fn installer(self, arch: Arch) -> String {
+        format!("{self}/installer/{arch}")
+    }
+
+    /// A file of an image.
+    pub fn image(self, name: &ImageName, arch: Arch, file: &FileName) -> String {
+        format!("{self}/images/{name}/{arch}/{file}")
+    }
+
+    /// The cloud-init seed as an ISO 9660 image.
+    pub fn seed(self, name: &MachineName) -> String {
+        format!("{self}/cloud-init/{name}/seed.iso")
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            80 => write!(f, "http://{}", self.address),
+            port => write!(f, "http://{}:{port}", self.address),
+        }
+    }
+}
+
+impl std::str::FromStr for BaseUrl {
+    type Err = NotBaseUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = text.strip_prefix("http://").and_then(|rest| {
+            let rest = rest.strip_suffix('/').unwrap_or(rest);
+            let (address, port) = rest.split_once(':').unwrap_or((rest, "80"));
+            let plain = port.bytes().all(|byte| byte.is_ascii_digit());
+            Some(Self::new(address.parse().ok()?, port.parse().ok().filter(|port| plain && *port != 0)?))
+        });
+        parsed.ok_or_else(|| NotBaseUrl(text.to_owned()))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for BaseUrl {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The text is no URL of a server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the server's URL: expected a form such as `http://10.77.0.1` or `http://10.77.0.1:8080`")]
+pub struct NotBaseUrl(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_port_is_not_written() {
+        for (text, shown) in [
+            ("http://10.77.0.1", "http://10.77.0.1"),
+            ("http://10.77.0.1:80/", "http://10.77.0.1"),
+            ("http://10.0.2.2:8080", "http://10.0.2.2:8080"),
+        ] {
+            assert_eq!(text.parse::<BaseUrl>().map(|base| base.to_string()), Ok(shown.to_owned()));
+        }
+    }
+
+    #[test]
+    fn refuses_what_a_boot_program_could_not_fetch_from() {
+        for text in ["", "10.77.0.1", "https://10.77.0.1", "http://server", "http://10.77.0.1:0", "http://10.77.0.1/a"]
+        {
+            assert_eq!(text.parse::<BaseUrl>(), Err(NotBaseUrl(text.to_owned())));
+        }
+    }
+}
