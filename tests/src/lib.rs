@@ -1,1 +1,22 @@
+//! The bench: real firmware in an emulator, on a network of the test's own.
+//!
+//! A test enters a [`Namespace`], assembles [`Hardware`], switches it on as a [`Guest`] and follows its [`Console`].
+//! Everything belongs to a value and ends when that is dropped: nothing is left behind, whatever happens to the test.
+//!
+//! Deliberately not here: what a boot should look like, which the tests in `tests/lab/` say.
 
+mod console;
+mod firmware;
+mod guest;
+mod hardware;
+mod namespace;
+pub mod process;
+mod qmp;
+mod ssh;
+
+pub use console::Console;
+pub use firmware::Rom;
+pub use guest::Guest;
+pub use hardware::{Hardware, Link};
+pub use namespace::{BRIDGE, Namespace, SERVER, network};
+pub use ssh::{Key, Login};

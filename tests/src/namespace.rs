@@ -1,0 +1,116 @@
+//! A network of the test's own: a namespace with a bridge at 10.77.0.1/24 and a tap device for each machine.
+//!
+//! The calling thread moves into the namespace, and so does whatever it starts afterwards, threads and programs alike;
+//! nothing outside sees any of it, and it is gone when the last of them has ended. That takes root, or the root of a
+//! user namespace: `cargo xtask test` runs the tests of an ordinary user under `unshare --map-root-user`.
+
+use std::{
+    cell::Cell,
+    fs::{File, OpenOptions},
+    marker::PhantomData,
+    net::Ipv4Addr,
+};
+
+use anyhow::{Context, Result};
+use lab_model::Ipv4Net;
+use nix::sched::{CloneFlags, setns, unshare};
+
+use crate::process::run;
+
+/// The bridge's name.
+pub const BRIDGE: &str = "lab";
+
+/// The address of the server, which is the bridge's.
+pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+/// The lab's network, as seen from the server.
+pub fn network() -> Ipv4Net {
+    Ipv4Net::new(SERVER, 24).expect("24 is a prefix length")
+}
+
+/// The namespace that this thread is in, until this is dropped.
+#[derive(Debug)]
+pub struct Namespace {
+    outside: File,
+    taps: Cell<u32>,
+    /// It belongs to the thread that entered it.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Namespace {
+    /// Moves this thread into a new namespace, and sets up the bridge there.
+    ///
+    /// # Errors
+    /// This process may not do so; the message says what may.
+    pub fn enter() -> Result<Self> {
+        let outside = File::open("/proc/thread-self/ns/net").context("cannot open this thread's network namespace")?;
+        unshare(CloneFlags::CLONE_NEWNET).context(
+            "cannot make a network namespace: run as root, or by `cargo xtask test`, \
+             which uses `unshare --map-root-user` where the kernel lets ordinary users do so",
+        )?;
+        let namespace = Self { outside, taps: Cell::new(0), _thread: PhantomData };
+        run("ip", &["link", "set", "lo", "up"])?;
+        // With an address of its own the bridge does not take that of whichever tap is added first. Snooping would hold
+        // back multicast from guests that have not joined a group yet.
+        let bridge = ["address", "52:54:00:77:00:01", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0"];
+        run("ip", &[&["link", "add", BRIDGE][..], &bridge].concat())?;
+        run("ip", &["address", "add", &network().to_string(), "dev", BRIDGE])?;
+        run("ip", &["link", "set", BRIDGE, "up"])?;
+        Ok(namespace)
+    }
+
+    /// Adds a tap device to the bridge and returns its name.
+    ///
+    /// # Errors
+    /// `/dev/net/tun` cannot be used by this process.
+    pub fn tap(&self) -> Result<String> {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/net/tun")
+            .context("cannot open /dev/net/tun: run as root, or make it readable and writable for this user")?;
+        let name = format!("tap{}", self.taps.get());
+        self.taps.set(self.taps.get() + 1);
+        run("ip", &["tuntap", "add", "dev", &name, "mode", "tap"])?;
+        run("ip", &["link", "set", &name, "master", BRIDGE, "up"])?;
+        Ok(name)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = setns(&self.outside, CloneFlags::CLONE_NEWNET);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_namespaces_have_the_same_address_at_once() {
+        let listen = || {
+            let namespace = Namespace::enter().unwrap();
+            let tap = namespace.tap().unwrap();
+            let listener = std::net::TcpListener::bind((SERVER, 67)).unwrap();
+            (namespace, tap, listener)
+        };
+
+        let (_first, tap, _listener) = listen();
+
+        assert_eq!(tap, "tap0");
+        std::thread::spawn(move || drop(listen())).join().unwrap();
+    }
+
+    #[test]
+    fn a_dropped_namespace_leaves_the_thread_where_it_was() {
+        let here = || std::fs::read_link("/proc/thread-self/ns/net").unwrap();
+        let before = here();
+
+        let namespace = Namespace::enter().unwrap();
+        assert_ne!(here(), before);
+        drop(namespace);
+
+        assert_eq!(here(), before);
+    }
+}
