@@ -4,6 +4,7 @@
 //! of the clone, [`packages`] installs what the machine lacks, [`progress`] shows what a long step is doing.
 
 mod cache;
+mod image;
 mod packages;
 mod progress;
 
@@ -26,6 +27,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Image(image::Arguments),
     Packages(packages::Arguments),
 }
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let consent = Consent::from_flag(arguments.yes);
 
     let outcome = match arguments.command {
+        Command::Image(arguments) => image::run(&arguments, consent),
         Command::Packages(arguments) => packages::run(&arguments, consent),
     };
 

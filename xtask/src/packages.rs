@@ -21,7 +21,7 @@ pub(crate) struct Arguments {}
 
 /// Runs `cargo xtask packages`.
 pub(crate) fn run(_: &Arguments, consent: Consent) -> Result<()> {
-    let all: Vec<Package> = [IMAGE, FOREIGN_IMAGE, QEMU, NETWORK, PEERS, DIST].concat();
+    let all: Vec<Package> = [IMAGE, ROOTLESS_IMAGE, FOREIGN_IMAGE, QEMU, NETWORK, PEERS, DIST].concat();
     require(&all, consent)?;
     println!("all packages are there");
     Ok(())
@@ -59,8 +59,10 @@ pub(crate) const IMAGE: &[Package] = &[
     package("gdisk", "sgdisk"),
     package("mtools", "mcopy"),
     package("e2fsprogs", "mke2fs"),
-    package("uidmap", "newuidmap"),
 ];
+
+/// For an image that is built without root, beside [`IMAGE`].
+pub(crate) const ROOTLESS_IMAGE: &[Package] = &[package("uidmap", "newuidmap")];
 
 /// For the image of the other architecture, beside [`IMAGE`].
 pub(crate) const FOREIGN_IMAGE: &[Package] = &[package(

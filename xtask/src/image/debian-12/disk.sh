@@ -1,0 +1,29 @@
+#!/bin/sh
+# Fills the root partition of a disk image.
+# SYSTEM is the archive of the root file system, OVERLAY a folder of files that go over it, WORK a folder to work in, DISK the
+# disk image, OUT the folder for kernel, initrd and boot loader; the rest comes from the recipe.
+set -eu
+root=$WORK/root
+mkdir "$root"
+
+echo "unpacking the system"
+tar --extract --file "$SYSTEM" --directory "$root" --numeric-owner --same-owner --same-permissions --exclude './dev/*'
+cp --recursive --no-preserve=ownership --no-target-directory "$OVERLAY" "$root"
+
+# What must differ on every machine is made on its first boot.
+rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id" "$root/var/lib/systemd/random-seed" "$root/etc/hostname"
+: > "$root/etc/machine-id"
+# What this build needed and the installed system does not.
+rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$root/etc/apt/sources.list"
+ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
+
+cp "$root"/boot/vmlinuz-* "$OUT/vmlinuz"
+cp "$root"/boot/initrd.img-* "$OUT/initrd.img"
+cp "$root/usr/lib/grub/$GRUB_FILE" "$WORK/$GRUB_FILE"
+
+echo "writing the root file system"
+# Features by name: the defaults of newer mke2fs include some that the image's GRUB cannot read.
+mke2fs -q -F -t ext4 -L root -m 1 -U "$ROOT_UUID" \
+    -O none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum \
+    -E "offset=$ROOT_OFFSET,hash_seed=$ROOT_UUID" -d "$root" "$DISK" "${ROOT_KIB}k"
+rm -rf "$root"

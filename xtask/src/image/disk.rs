@@ -1,0 +1,92 @@
+//! The disk: a partition table, a boot loader in the EFI system partition, and the root file system.
+//!
+//! Nothing is mounted and no loop device is needed: every tool here writes into the image file.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use super::{layout, recipe::ImageRecipe, system};
+use crate::progress::Step;
+
+/// What lies in the work folder and the entry afterwards.
+pub(super) struct Built<'a> {
+    /// The raw disk, sparse.
+    pub(super) disk: &'a Path,
+    /// The folder with [`KERNEL`] and [`INITRD`].
+    pub(super) folder: &'a Path,
+}
+
+pub(super) const KERNEL: &str = "vmlinuz";
+pub(super) const INITRD: &str = "initrd.img";
+
+/// Makes the disk of `recipe` from the system in the folder `system`; kernel and initrd go beside it.
+pub(super) fn build(recipe: &ImageRecipe, system: &Path, work: &Path, built: &Built<'_>) -> Result<()> {
+    let mut step = Step::start(format!("making a disk of {} MiB", recipe.layout.disk_mib));
+    File::create(built.disk)
+        .and_then(|file| file.set_len(recipe.layout.disk_size()))
+        .with_context(|| format!("cannot create {}", built.disk.display()))?;
+    step.run(&mut layout::partition(recipe, built.disk))?;
+    write_overlay(recipe, &work.join("overlay"))?;
+    step.run(&mut root_file_system(recipe, system, work, built))?;
+    write_esp(recipe, work, built.disk, &mut step)?;
+    step.finish();
+    Ok(())
+}
+
+/// The files that go over the packages' own.
+fn write_overlay(recipe: &ImageRecipe, folder: &Path) -> Result<()> {
+    for (path, template) in recipe.overlay {
+        let file = folder.join(path);
+        if let Some(parent) = file.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(&file, recipe.filled(template)).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Files of many owners are unpacked: as root, or in a user namespace that has this user's subordinate identifiers.
+fn root_file_system(recipe: &ImageRecipe, system: &Path, work: &Path, built: &Built<'_>) -> Command {
+    let mut command = if nix::unistd::geteuid().is_root() {
+        Command::new("sh")
+    } else {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--map-auto", "--", "sh"]);
+        unshare
+    };
+    let root = recipe.layout.root();
+    command.args(["-c", recipe.script]);
+    command.env("SYSTEM", system.join(system::ARCHIVE)).env("OVERLAY", work.join("overlay")).env("WORK", work);
+    command.env("DISK", built.disk).env("OUT", built.folder);
+    command.env("GRUB_FILE", recipe.system.boot_loader.file);
+    command.env("ROOT_UUID", recipe.identifier("root file system").to_string());
+    command.env("ROOT_OFFSET", root.offset.to_string()).env("ROOT_KIB", (root.size / 1024).to_string());
+    command
+}
+
+/// UEFI 2.10 §3.5.1.1: without a boot option, firmware starts `\EFI\BOOT\BOOT<arch>.EFI`.
+fn write_esp(recipe: &ImageRecipe, work: &Path, disk: &Path, step: &mut Step) -> Result<()> {
+    let esp = recipe.layout.esp();
+    let loader = recipe.system.boot_loader.file;
+    let configuration = work.join("grub.cfg");
+    fs::write(&configuration, recipe.filled(recipe.esp_configuration))?;
+    let volume = format!("{}@@{}", disk.display(), esp.offset);
+    let on_volume = |program: &str| {
+        let mut command = Command::new(program);
+        command.args(["-i", &volume]);
+        command
+    };
+
+    let sectors = (esp.size / layout::SECTOR).to_string();
+    let hidden = (esp.offset / layout::SECTOR).to_string();
+    let serial = format!("{:08x}", recipe.identifier("esp").serial());
+    step.run(on_volume("mformat").args(["-F", "-T", &sectors, "-H", &hidden, "-N", &serial, "-v", "ESP", "::"]))?;
+    step.run(on_volume("mmd").args(["::/EFI", "::/EFI/BOOT", "::/EFI/debian"]))?;
+    step.run(on_volume("mcopy").arg(work.join(loader)).arg(format!("::/EFI/BOOT/{loader}")))?;
+    step.run(on_volume("mcopy").arg(&configuration).arg("::/EFI/debian/grub.cfg"))
+}

@@ -1,0 +1,269 @@
+//! Everything that determines an image's content, apart from the versions that Debian has today.
+//!
+//! A recipe is text (JSON): it names a cache entry, and the identifiers of disk and file system are derived from it.
+
+use lab_model::Arch;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::layout::Layout;
+
+/// How the root file system is made.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct SystemRecipe {
+    pub(super) suite: &'static str,
+    /// Debian's name of the architecture.
+    pub(super) arch: &'static str,
+    pub(super) packages: &'static [&'static str],
+    /// Installed after all others.
+    pub(super) kernel: String,
+    pub(super) boot_loader: BootLoader,
+    /// Paths that are not unpacked, in the words of dpkg's configuration.
+    pub(super) dpkg_options: &'static [&'static str],
+    pub(super) script: &'static str,
+}
+
+/// A GRUB that firmware finds without an entry in its variables.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct BootLoader {
+    pub(super) package: &'static str,
+    pub(super) target: &'static str,
+    /// UEFI 2.10 §3.5.1.1: what firmware starts from a disk that no boot option names.
+    pub(super) file: &'static str,
+    pub(super) modules: &'static [&'static str],
+}
+
+/// How a disk is made of a root file system.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ImageRecipe {
+    pub(super) system: SystemRecipe,
+    pub(super) layout: Layout,
+    /// Kernel arguments for the consoles, the last of which is `/dev/console`.
+    pub(super) consoles: &'static [&'static str],
+    pub(super) overlay: &'static [(&'static str, &'static str)],
+    pub(super) esp_configuration: &'static str,
+    pub(super) script: &'static str,
+    pub(super) compression_level: i32,
+}
+
+impl SystemRecipe {
+    /// Debian 12 as a vendor of cloud images would put it together, without what a lab never starts.
+    pub(super) fn debian_12(arch: Arch) -> Self {
+        let debian = debian_name(arch);
+        Self {
+            suite: "bookworm",
+            arch: debian,
+            packages: PACKAGES,
+            kernel: format!("linux-image-cloud-{debian}"),
+            boot_loader: BootLoader::of(arch),
+            dpkg_options: &[
+                "path-exclude=/usr/share/doc/*",
+                "path-include=/usr/share/doc/*/copyright",
+                "path-exclude=/usr/share/man/*",
+                "path-exclude=/usr/share/info/*",
+                "path-exclude=/usr/share/locale/*",
+                "force-unsafe-io",
+            ],
+            script: include_str!("debian-12/system.sh"),
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        text(self)
+    }
+
+    /// Every package that is installed with the base system.
+    pub(super) fn packages(&self) -> impl Iterator<Item = &'static str> {
+        self.packages.iter().copied().chain([self.boot_loader.package])
+    }
+}
+
+impl ImageRecipe {
+    pub(super) fn debian_12(arch: Arch) -> Self {
+        Self {
+            system: SystemRecipe::debian_12(arch),
+            layout: Layout::DEBIAN_12,
+            consoles: match arch {
+                Arch::Aarch64 => &["console=tty0", "console=ttyAMA0,115200"],
+                Arch::X86_64 => &["console=tty0", "console=ttyS0,115200"],
+            },
+            overlay: &[
+                ("etc/apt/sources.list.d/debian.sources", include_str!("debian-12/overlay/debian.sources")),
+                ("etc/cloud/cloud.cfg.d/90_image.cfg", include_str!("debian-12/overlay/cloud.cfg")),
+                ("etc/fstab", include_str!("debian-12/overlay/fstab")),
+                ("etc/hosts", include_str!("debian-12/overlay/hosts")),
+                ("etc/ssh/sshd_config.d/10-image.conf", include_str!("debian-12/overlay/sshd.conf")),
+                ("etc/systemd/networkd.conf.d/10-image.conf", include_str!("debian-12/overlay/networkd.conf")),
+                ("boot/grub/grub.cfg", include_str!("debian-12/overlay/grub.cfg")),
+            ],
+            esp_configuration: include_str!("debian-12/esp-grub.cfg"),
+            script: include_str!("debian-12/disk.sh"),
+            compression_level: 12,
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        text(self)
+    }
+
+    /// An identifier for the part of the image called `label`, the same each time that this recipe is followed.
+    pub(super) fn identifier(&self, label: &str) -> Identifier {
+        let digest = Sha256::new().chain_update(self.text()).chain_update([0]).chain_update(label).finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        bytes[6] = bytes[6] & 0x0f | 0x80;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        Identifier(bytes)
+    }
+
+    /// The kernel command line of the installed system, in words.
+    pub(super) fn installed_arguments(&self) -> Vec<String> {
+        let root = format!("root=UUID={}", self.identifier("root file system"));
+        [root, "ro".to_owned()].into_iter().chain(self.consoles.iter().map(|&word| word.to_owned())).collect()
+    }
+
+    /// A text of this recipe with its placeholders filled in.
+    pub(super) fn filled(&self, template: &str) -> String {
+        template
+            .replace("{root_uuid}", &self.identifier("root file system").to_string())
+            .replace("{installed_arguments}", &self.installed_arguments().join(" "))
+    }
+}
+
+impl BootLoader {
+    fn of(arch: Arch) -> Self {
+        let modules = &[
+            "part_gpt",
+            "fat",
+            "ext2",
+            "normal",
+            "configfile",
+            "search",
+            "search_fs_uuid",
+            "linux",
+            "echo",
+            "test",
+            "minicmd",
+            "reboot",
+            "halt",
+        ];
+        match arch {
+            Arch::Aarch64 => Self { package: "grub-efi-arm64-bin", target: "arm64-efi", file: "BOOTAA64.EFI", modules },
+            Arch::X86_64 => Self { package: "grub-efi-amd64-bin", target: "x86_64-efi", file: "BOOTX64.EFI", modules },
+        }
+    }
+}
+
+/// A UUID of version 8 (RFC 9562 §5.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identifier([u8; 16]);
+
+impl Identifier {
+    /// A FAT volume's serial number.
+    pub(super) fn serial(self) -> u32 {
+        let [a, b, c, d, ..] = self.0;
+        u32::from_be_bytes([a, b, c, d])
+    }
+}
+
+impl std::fmt::Display for Identifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = hex::encode(self.0);
+        write!(f, "{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+    }
+}
+
+/// Beside the essential packages, `apt`, kernel and boot loader.
+const PACKAGES: &[&str] = &[
+    // The initrd, which a machine is also installed from.
+    "initramfs-tools",
+    "kmod",
+    "zstd",
+    // The system.
+    "dbus",
+    "init",
+    "systemd-sysv",
+    "udev",
+    // The network.
+    "iproute2",
+    "iputils-ping",
+    "netbase",
+    "netplan.io",
+    "openssh-server",
+    "systemd-resolved",
+    // First boot.
+    "cloud-guest-utils",
+    "cloud-init",
+    "e2fsprogs",
+    "fdisk",
+    "sudo",
+    // What a person reaches for.
+    "ca-certificates",
+    "curl",
+    "less",
+    "vim-tiny",
+];
+
+/// What Debian calls `arch`.
+pub(super) fn debian_name(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Aarch64 => "arm64",
+        Arch::X86_64 => "amd64",
+    }
+}
+
+fn text(recipe: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(recipe).expect("a recipe has only text keys");
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_changes_in_a_recipe_changes_its_text_and_identifiers() {
+        let recipe = ImageRecipe::debian_12(Arch::Aarch64);
+        let mut smaller = recipe.clone();
+        smaller.layout.disk_mib -= 1;
+        let mut overlaid = recipe.clone();
+        overlaid.overlay = &[("etc/hosts", "")];
+        let mut scripted = recipe.clone();
+        scripted.system.script = "";
+
+        for other in [smaller, overlaid, scripted, ImageRecipe::debian_12(Arch::X86_64)] {
+            assert_ne!(recipe.text(), other.text());
+            assert_ne!(recipe.identifier("disk"), other.identifier("disk"));
+        }
+        assert_eq!(recipe.text(), ImageRecipe::debian_12(Arch::Aarch64).text());
+    }
+
+    #[test]
+    fn identifiers_of_one_image_differ_by_their_label() {
+        let recipe = ImageRecipe::debian_12(Arch::X86_64);
+
+        assert_ne!(recipe.identifier("disk"), recipe.identifier("root file system"));
+    }
+
+    #[test]
+    fn an_identifier_is_a_uuid_of_version_8() {
+        let text = ImageRecipe::debian_12(Arch::X86_64).identifier("disk").to_string();
+
+        assert_eq!(text.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+        assert_eq!(&text[14..15], "8");
+    }
+
+    #[test]
+    fn the_installed_system_finds_its_root_and_its_consoles() {
+        let recipe = ImageRecipe::debian_12(Arch::Aarch64);
+        let root = recipe.identifier("root file system");
+
+        let line = recipe.installed_arguments().join(" ");
+
+        assert_eq!(line, format!("root=UUID={root} ro console=tty0 console=ttyAMA0,115200"));
+        for (path, template) in recipe.overlay {
+            assert!(!recipe.filled(template).contains("{root_uuid}"), "{path}");
+        }
+    }
+}
