@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 
 use crate::{
     console::Console,
-    hardware::{Hardware, QMP_SOCKET},
-    process::{Process, bound, until},
+    hardware::{Hardware, Link, QMP_SOCKET},
+    process::{Process, bound, bound_without_privilege, until},
     qmp::Qmp,
 };
 
@@ -30,7 +30,10 @@ impl Guest {
     /// The emulator or its firmware is not installed.
     pub fn power_on(hardware: &Hardware) -> Result<Self> {
         let (emulator, arguments) = hardware.command_line()?;
-        let mut command = bound(emulator);
+        let mut command = match hardware.link {
+            Link::Tap(_) => bound(emulator),
+            Link::User { .. } => bound_without_privilege(emulator),
+        };
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Process::start(emulator, &mut command)?;
         let output = process.child().stdout.take().context("the emulator has no standard output")?;

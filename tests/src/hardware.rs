@@ -9,7 +9,10 @@ use anyhow::{Context, Result};
 use lab_model::{Arch, MacAddr};
 use tempfile::TempDir;
 
-use crate::firmware::{Rom, Uefi};
+use crate::{
+    firmware::{Rom, Uefi},
+    process::own_without_privilege,
+};
 
 /// A machine that can be switched on. Its disks and firmware variables are in a folder that goes with it.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ pub struct Hardware {
 pub enum Link {
     /// To a tap device of this name, on the bridge of the lab.
     Tap(String),
-    /// To the emulator's own network, which needs no privilege: 10.0.2.0/24, where 10.0.2.2 is the host.
+    /// To the emulator's own network; then the emulator runs without any privilege: 10.0.2.0/24, where 10.0.2.2 is the host.
     User {
         /// The port of the host's 127.0.0.1 that leads to the machine's port 22.
         ssh_port: u16,
@@ -50,6 +53,7 @@ impl Hardware {
     /// No folder for it can be made.
     pub fn new(arch: Arch, mac: MacAddr, link: Link) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("pvmlab-guest-").tempdir()?;
+        own_without_privilege(folder.path())?;
         Ok(Self { arch, rom: Rom::Uefi, mac, memory: 1024, link, disks: Vec::new(), usb_stick: None, folder })
     }
 
@@ -66,6 +70,7 @@ impl Hardware {
     pub fn with_blank_disk(mut self, gib: u64) -> Result<Self> {
         let path = self.folder.path().join(format!("disk{}.raw", self.disks.len()));
         File::create(&path).and_then(|file| file.set_len(gib << 30)).context("cannot make a disk")?;
+        own_without_privilege(&path)?;
         self.disks.push(path);
         Ok(self)
     }
@@ -125,6 +130,7 @@ impl Hardware {
         let variables = self.folder.path().join("variables.fd");
         if !variables.exists() {
             fs::copy(uefi.variables, &variables).context("cannot copy the firmware's variable store")?;
+            own_without_privilege(&variables)?;
         }
         words.option("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", uefi.code.display()));
         words.option("-drive", format!("if=pflash,unit=1,format=raw,file={}", variables.display()));

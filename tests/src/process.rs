@@ -6,6 +6,7 @@
 use std::{
     ffi::OsStr,
     fmt,
+    path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -44,9 +45,16 @@ pub fn bound_without_privilege(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The user that [`bound_without_privilege`] runs programs as; `None`: the user of this process.
-pub fn user_without_privilege() -> Option<u32> {
-    (geteuid().is_root() && owns_every_user()).then_some(NOBODY)
+/// Gives `path` to the user that [`bound_without_privilege`] runs programs as.
+///
+/// # Errors
+/// It does not exist.
+pub(crate) fn own_without_privilege(path: &Path) -> Result<()> {
+    if geteuid().is_root() && owns_every_user() {
+        std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY))
+            .with_context(|| format!("cannot give {} to another user", path.display()))?;
+    }
+    Ok(())
 }
 
 /// The user and group `nobody` and `nogroup`, alike on every Linux distribution.

@@ -1,0 +1,197 @@
+//! A lab: a server, the machines that are defined there, and what the server says of them.
+
+use std::{
+    cell::RefCell,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use lab_model::{
+    AfterInstall, Arch, Definition, Event, ImageName, LabStatus, MacAddr, MachineName, MachineStatus, Role, Stage, What,
+};
+use tempfile::TempDir;
+
+use crate::{
+    process::until,
+    server::{DEFINITIONS, STATE, Server, Service},
+    ssh::Key,
+    timeline,
+};
+
+/// A lab of its own, ended when this is dropped. A test that panics gets the timeline and the server's log on the way.
+#[derive(Debug)]
+pub struct Lab {
+    service: Service,
+    key: Key,
+    server: RefCell<Server>,
+    folder: TempDir,
+}
+
+impl Lab {
+    /// Starts a server that serves the images in the folder `images`, and no machine yet.
+    ///
+    /// # Errors
+    /// There is no server program, or it does not start.
+    pub fn start(service: Service, images: &Path) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("pvmlab-lab-").tempdir()?;
+        let server = RefCell::new(Server::start(service, images, folder.path())?);
+        Ok(Self { service, key: Key::generate()?, server, folder })
+    }
+
+    /// The key that may log in to the lab's machines.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Where machines find the server over HTTP.
+    pub fn base_url(&self) -> String {
+        self.service.base_url()
+    }
+
+    /// The server's process number.
+    pub fn server_id(&self) -> Option<u32> {
+        self.server.borrow().process().map(crate::process::Process::id)
+    }
+
+    /// Defines a machine that boots from the network, or changes its definition.
+    ///
+    /// # Errors
+    /// The definition cannot be written.
+    pub fn define(&self, definition: &Definition) -> Result<()> {
+        let text = serde_json::to_string_pretty(definition)?;
+        let file = self.folder.path().join(DEFINITIONS).join(format!("{}.json", definition.name));
+        let temporary = file.with_extension("tmp");
+        fs::write(&temporary, text).context("cannot write a definition")?;
+        fs::rename(&temporary, &file).context("cannot write a definition")?;
+        until(DEFINITION_LIMIT, || {
+            let known =
+                self.status()?.machines.into_iter().any(|machine| machine.name.as_ref() == Some(&definition.name));
+            Ok(known.then_some(()))
+        })?
+        .with_context(|| format!("the server does not know {} after {DEFINITION_LIMIT:?}", definition.name))
+    }
+
+    /// A machine that gets `image` installed, and lets the lab's key log in.
+    pub fn target(&self, name: MachineName, arch: Arch, mac: MacAddr, image: ImageName) -> Definition {
+        Definition {
+            name,
+            role: Role::Target,
+            arch,
+            mac,
+            ip: String::new(),
+            subnet: String::new(),
+            ipv6: String::new(),
+            subnetv6: String::new(),
+            ssh_port: 0,
+            pxeboot: true,
+            distro: Some(image),
+            ssh_key: self.key.public().to_owned(),
+            kernel: String::new(),
+            initrd: String::new(),
+            disk: String::new(),
+            after_install: AfterInstall::Reboot,
+        }
+    }
+
+    /// Kills the server, as a crash would, and starts it again.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn restart_server(&self) -> Result<()> {
+        self.server.borrow_mut().restart()
+    }
+
+    /// What the server says of its machines.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn status(&self) -> Result<LabStatus> {
+        self.server.borrow_mut().check_alive()?;
+        serde_json::from_str(&self.fetch("/machines")?).context("the answer to GET /machines is no status")
+    }
+
+    /// What the server says of one machine; `None` when it has never heard of it.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn machine(&self, mac: MacAddr) -> Result<Option<MachineStatus>> {
+        Ok(self.status()?.machines.into_iter().find(|machine| machine.mac == mac))
+    }
+
+    /// The server's answer to a request for `path`.
+    ///
+    /// # Errors
+    /// The server does not answer, or refuses.
+    pub fn fetch(&self, path: &str) -> Result<String> {
+        let url = self.service.local_url() + path;
+        let mut response = ureq::get(&url).call().with_context(|| format!("cannot fetch {url}"))?;
+        Ok(response.body_mut().read_to_string()?)
+    }
+
+    /// Everything that happened so far, as the server's journal has it.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or holds what is no event.
+    pub fn events(&self) -> Result<Vec<Event>> {
+        let journal = self.journal();
+        let text = match fs::read_to_string(&journal) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", journal.display())),
+        };
+        // The line that is being written has no end yet.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).with_context(|| format!("no event: {line}"))).collect()
+    }
+
+    /// Waits until the machine's latest boot has got as far as `stage`.
+    ///
+    /// # Errors
+    /// It has not within `limit`; the message says how far it got.
+    pub fn wait_for_stage(&self, mac: MacAddr, stage: Stage, limit: Duration) -> Result<MachineStatus> {
+        let mut latest = None;
+        let reached = until(limit, || {
+            latest = self.machine(mac)?;
+            Ok(latest.clone().filter(|machine| machine.stage >= Some(stage)))
+        })?;
+        reached.with_context(|| format!("{mac} did not reach `{stage}` within {limit:?}: {latest:?}"))
+    }
+
+    /// Waits for the first event of this machine that `wanted` has an answer to.
+    ///
+    /// # Errors
+    /// None came within `limit`.
+    pub fn wait_for_event<T>(&self, mac: MacAddr, limit: Duration, wanted: impl Fn(&What) -> Option<T>) -> Result<T> {
+        let found = until(limit, || {
+            self.server.borrow_mut().check_alive()?;
+            Ok(self.events()?.iter().filter(|event| event.mac == mac).find_map(|event| wanted(&event.what)))
+        })?;
+        match found {
+            Some(found) => Ok(found),
+            None => bail!("what is waited for did not happen to {mac} within {limit:?}"),
+        }
+    }
+
+    /// Everything that happened so far, for people.
+    pub fn timeline(&self) -> String {
+        self.events().map_or_else(|error| format!("{error:#}"), |events| timeline::table(&events))
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.folder.path().join(STATE).join("events.jsonl")
+    }
+}
+
+/// The server's promise is one second; this machine may be busy.
+const DEFINITION_LIMIT: Duration = Duration::from_secs(20);
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.server.borrow().log_tail();
+            eprintln!("\nThe server logged last:\n{log}\n\nWhat happened:\n{}\n", self.timeline());
+        }
+    }
+}

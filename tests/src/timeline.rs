@@ -1,0 +1,105 @@
+//! A machine's events as a table for people.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use lab_model::{Event, Phase, What};
+
+/// One line for each event, with the seconds since the first one and since the one before.
+///
+/// Progress within a phase is left out.
+pub fn table(events: &[Event]) -> String {
+    let mut text = String::new();
+    let Some(first) = events.first() else {
+        return "nothing".to_owned();
+    };
+    let mut before = first.at;
+    for event in events.iter().filter(|event| !is_progress(&event.what)) {
+        let who = event.machine.as_ref().map_or_else(|| event.mac.to_string(), ToString::to_string);
+        let line = (seconds(first.at, event.at), seconds(before, event.at), describe(&event.what));
+        writeln!(text, "{:>8.2} s {:>+8.2} s  {who:<17}  {}", line.0, line.1, line.2)
+            .expect("a String takes all that is written");
+        before = event.at;
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Seconds from `start` to `end`.
+pub fn seconds(start: Timestamp, end: Timestamp) -> f64 {
+    end.duration_since(start).as_secs_f64()
+}
+
+/// What happened, in a few words.
+pub fn describe(what: &What) -> String {
+    match what {
+        What::Offer { address, firmware } => format!("offered {address} to {firmware:?}"),
+        What::Ack { address, firmware } => format!("{firmware:?} has {address}"),
+        What::Nak { address, reason } => format!("refused {address}: {reason}"),
+        What::Decline { address } => format!("found {address} in use"),
+        What::Transfer { file, bytes, milliseconds } => format!("fetched {file}: {bytes} bytes in {milliseconds} ms"),
+        What::TransferFailed { file, reason } => format!("did not get {file}: {reason}"),
+        What::Script { boot } => format!("script: {boot}"),
+        What::Fetch { file, bytes } => format!("fetched {file:?}: {bytes} bytes"),
+        What::Installer(report) => {
+            let mut text = format!("installer: {}", phase(report.phase));
+            if let Some(percent) = report.percent {
+                write!(text, " {percent} %").expect("a String takes all that is written");
+            }
+            for detail in report.detail.iter().chain(&report.failure) {
+                write!(text, ": {detail}").expect("a String takes all that is written");
+            }
+            text
+        }
+        What::Up => "is up".to_owned(),
+    }
+}
+
+fn is_progress(what: &What) -> bool {
+    matches!(what, What::Installer(report) if report.failure.is_none() && matches!(report.percent, Some(1..=99)))
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Start => "started",
+        Phase::Network => "has its address",
+        Phase::Config => "knows what to install",
+        Phase::Disk => "chose the disk",
+        Phase::Write => "writes the image",
+        Phase::Verify => "has verified the image",
+        Phase::Seed => "wrote the seed",
+        Phase::Finish => "made the disk bootable",
+        Phase::Boot => "starts the installed system",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lab_model::{Firmware, InstallerReport, MacAddr};
+
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_time_since_the_start_and_since_the_line_before() {
+        let report =
+            |percent| InstallerReport { phase: Phase::Write, percent: Some(percent), failure: None, detail: None };
+        let events = [
+            event(0, What::Ack { address: [10, 77, 0, 10].into(), firmware: Firmware::UefiArm64 }),
+            event(1500, What::Installer(report(50))),
+            event(2000, What::Installer(report(100))),
+        ];
+
+        let table = table(&events);
+
+        assert_eq!(
+            table,
+            "    0.00 s    +0.00 s  52:54:00:00:00:01  UefiArm64 has 10.77.0.10\n    \
+             2.00 s    +2.00 s  52:54:00:00:00:01  installer: writes the image 100 %"
+        );
+    }
+
+    fn event(milliseconds: i64, what: What) -> Event {
+        let at = Timestamp::from_millisecond(milliseconds).unwrap();
+        Event { at, mac: MacAddr::new([0x52, 0x54, 0, 0, 0, 1]), machine: None, what }
+    }
+}
