@@ -3,3 +3,4 @@
 //! Bytes and `now` come in as arguments, an action comes out as a value: there is no socket, file, clock or task here.
 
 pub mod boot;
+pub mod dhcp;

@@ -1,0 +1,92 @@
+//! Why a packet gets no answer.
+
+use std::net::Ipv4Addr;
+
+use lab_model::MacAddr;
+
+/// The reason for which a datagram is not answered; what the network sends can cause nothing worse.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ignored {
+    /// Shorter than the fixed fields and the cookie (RFC 2131 §2).
+    #[error("{0} bytes are no DHCP message")]
+    TooShort(usize),
+    /// A reply, or no BOOTP at all.
+    #[error("operation {0} is no request")]
+    NotARequest(u8),
+    /// A hardware address longer than its field.
+    #[error("a hardware address of {0} bytes")]
+    HardwareAddressTooLong(u8),
+    /// BOOTP without options, or other vendor extensions (RFC 2131 §3).
+    #[error("no DHCP cookie")]
+    NoCookie,
+    /// A kind of network that a lab has not.
+    #[error("hardware type {hardware_type} with addresses of {length} bytes is not Ethernet")]
+    NotEthernet {
+        /// `htype` (RFC 1700, ARP section).
+        hardware_type: u8,
+        /// `hlen`.
+        length: u8,
+    },
+    /// A hardware address that no single interface can have.
+    #[error("{0} is not the address of one interface")]
+    NotOneInterface(MacAddr),
+    /// BOOTP, or a message type that is not for servers.
+    #[error("no message type that a server answers")]
+    NoMessageType,
+    /// An option that decides about the answer has a wrong length.
+    #[error("option {0} is malformed")]
+    MalformedOption(u8),
+    /// Relayed from a network that has no pool here.
+    #[error("relayed by {0}, which is not on the lab network")]
+    ForeignRelay(Ipv4Addr),
+    /// From a client that has its address from elsewhere.
+    #[error("{0} is not on the lab network")]
+    ForeignClient(Ipv4Addr),
+    /// The client chose another server's offer (RFC 2131 §3.1, step 4).
+    #[error("meant for server {0}")]
+    OtherServer(Ipv4Addr),
+    /// The request names no address.
+    #[error("asks for no address")]
+    NoAddress,
+    /// A client that is not known here, on a network where another server may know it (RFC 2131 §4.3.2).
+    #[error("{0} is not known, and another server may know it")]
+    UnknownClient(MacAddr),
+    /// The client gives back or refuses what it has not got.
+    #[error("{0} has not got {1}")]
+    NotTheirs(MacAddr, Ipv4Addr),
+    /// Nothing is reserved for the client, and there is no pool.
+    #[error("no address is reserved for {0}, and there is no pool")]
+    NoPool(MacAddr),
+    /// Every address of the pool is leased, on offer or on probation.
+    #[error("no address is left for {0}: the pool is exhausted")]
+    PoolExhausted(MacAddr),
+}
+
+impl Ignored {
+    /// The reason's name without its particulars, to count by.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::TooShort(_) => "too-short",
+            Self::NotARequest(_) => "not-a-request",
+            Self::HardwareAddressTooLong(_) => "hardware-address-too-long",
+            Self::NoCookie => "no-cookie",
+            Self::NotEthernet { .. } => "not-ethernet",
+            Self::NotOneInterface(_) => "not-one-interface",
+            Self::NoMessageType => "no-message-type",
+            Self::MalformedOption(_) => "malformed-option",
+            Self::ForeignRelay(_) => "foreign-relay",
+            Self::ForeignClient(_) => "foreign-client",
+            Self::OtherServer(_) => "other-server",
+            Self::NoAddress => "no-address",
+            Self::UnknownClient(_) => "unknown-client",
+            Self::NotTheirs(..) => "not-theirs",
+            Self::NoPool(_) => "no-pool",
+            Self::PoolExhausted(_) => "pool-exhausted",
+        }
+    }
+
+    /// Whether the lab's owner should hear of it, because a machine waits in vain for what only the owner can change.
+    pub const fn needs_attention(&self) -> bool {
+        matches!(self, Self::NoPool(_) | Self::PoolExhausted(_))
+    }
+}

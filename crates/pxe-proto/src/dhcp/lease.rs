@@ -1,0 +1,74 @@
+//! One lease: who has which address until when.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lab_model::MacAddr;
+use serde::{Deserialize, Serialize};
+
+/// What is kept of one address; one entry of the lease journal, where a later one replaces an earlier one of the same
+/// address or of the same machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LeaseRecord {
+    /// The client.
+    pub mac: MacAddr,
+    /// The address that it has or had.
+    pub address: Ipv4Addr,
+    /// What became of it.
+    pub state: LeaseState,
+    /// Since when.
+    pub granted: UnixSeconds,
+    /// From when on somebody else can have the address.
+    pub expires: UnixSeconds,
+    /// What the client calls itself (option 12), at most 63 bytes of letters, digits, `-`, `_` and `.`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+}
+
+/// What became of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeaseState {
+    /// Offered to the client, which has not asked for it yet. Such a record is never handed out to be kept.
+    Offered,
+    /// Leased to the client. After the end of the lease it is the client's until somebody else needs it.
+    Bound,
+    /// Given back by the client, and its own until somebody else needs it.
+    Released,
+    /// Found in use by a host that did not ask for it: nobody's.
+    Declined,
+}
+
+/// A moment in whole seconds since 1970-01-01 00:00:00 UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UnixSeconds(pub u64);
+
+impl UnixSeconds {
+    /// The moment this much later, rounded down to whole seconds.
+    pub const fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_secs()))
+    }
+}
+
+impl From<SystemTime> for UnixSeconds {
+    /// The second that the time lies in; the epoch for earlier ones.
+    fn from(time: SystemTime) -> Self {
+        Self(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+    }
+}
+
+impl From<UnixSeconds> for SystemTime {
+    /// The start of the second; the last moment that the system can express for later ones.
+    fn from(seconds: UnixSeconds) -> Self {
+        UNIX_EPOCH.checked_add(Duration::from_secs(seconds.0.min(i64::MAX as u64))).unwrap_or(UNIX_EPOCH)
+    }
+}
+
+impl LeaseRecord {
+    /// Whether the address is the client's alone, or nobody's, at this moment.
+    pub fn is_active(&self, now: UnixSeconds) -> bool {
+        self.expires > now
+    }
+}

@@ -1,0 +1,38 @@
+//! DHCP for IPv4 (RFC 2131), with what network boot needs of it.
+//!
+//! A datagram becomes a [`Request`] or an [`Ignored`]; [`Engine::handle`] answers a request with an [`Action`]. A
+//! [`Reply`] carries the finished message, its [`Destination`] and, where the client is promised an address, the
+//! [`LeaseRecord`] that must be on disk before the message is sent. At start those records go back through
+//! [`Engine::restore`].
+//!
+//! A client is its Ethernet address. RFC 2131 §4.2 would have the client identifier (option 61) instead, but one machine
+//! is three clients within a minute: its firmware sends none, iPXE sends its hardware address, and the installed system
+//! makes up a new one at each fresh first boot. A machine is to have one address, so the identifier is only echoed.
+//!
+//! Deliberately not here: sockets and the clock, which file a machine boots ([`crate::boot`] decides), addresses for
+//! clients that are not on Ethernet, BOOTP without DHCP, and pools for other networks behind relays.
+
+#![allow(dead_code)]
+
+mod client;
+mod config;
+mod destination;
+mod engine;
+mod free;
+mod guard;
+mod ignored;
+mod lease;
+mod options;
+mod refusal;
+mod reply;
+mod request;
+
+pub use client::Client;
+pub use config::Config;
+pub use destination::Destination;
+pub use engine::{Action, Change, Engine};
+pub use ignored::Ignored;
+pub use lease::{LeaseRecord, LeaseState, UnixSeconds};
+pub use refusal::Refusal;
+pub use reply::{Reply, ReplyKind};
+pub use request::{Request, RequestKind};

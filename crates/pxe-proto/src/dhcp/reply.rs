@@ -1,0 +1,214 @@
+//! A reply: its message byte by byte, and what goes with it.
+
+use std::net::Ipv4Addr;
+
+use lab_model::{Firmware, MacAddr, What};
+
+use super::options::{Options, code};
+use super::{Config, Destination, LeaseRecord, Refusal, Request, guard};
+use crate::boot::Directions;
+
+/// A message to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What it says.
+    pub kind: ReplyKind,
+    /// Whom it is for.
+    pub mac: MacAddr,
+    /// What asked.
+    pub firmware: Firmware,
+    /// The address that it is about: given, confirmed or refused.
+    pub address: Ipv4Addr,
+    /// The UDP payload, at least 300 bytes.
+    pub message: Vec<u8>,
+    /// Where it goes.
+    pub destination: Destination,
+    /// What must be on disk before the message is sent, so that a crash cannot give the address away twice.
+    pub commit: Option<LeaseRecord>,
+    /// What it means for the machine's boot. A lease that is only prolonged means nothing.
+    pub event: Option<(MacAddr, What)>,
+}
+
+/// What a server's message says (RFC 2131 §3.1, table 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReplyKind {
+    /// DHCPOFFER: this address is yours if you ask for it.
+    Offer,
+    /// DHCPACK: it is yours, or here are the parameters that you asked for.
+    Ack,
+    /// DHCPNAK: you cannot have it.
+    Nak,
+}
+
+/// RFC 951 §3: a server's message.
+const BOOT_REPLY: u8 = 2;
+
+/// RFC 951 §3: some clients and relays drop messages shorter than BOOTP's.
+const MIN_SIZE: usize = 300;
+
+/// RFC 2131 §2: the IP datagram that every client must accept.
+const EVERY_CLIENT_ACCEPTS: u16 = 576;
+
+/// What an Ethernet frame carries. EDK2 says in its DHCPREQUEST that it accepts 65280, the bytes of its 255 swapped.
+const ETHERNET_MTU: u16 = 1500;
+
+/// An IPv4 header without options, and a UDP header: RFC 2132 §9.10 counts them.
+const IP_AND_UDP: usize = 28;
+
+/// RFC 2131 §2: the room for `file`, its terminating zero included.
+const FILE: usize = 128;
+
+/// What is left out first when a client accepts too little: what no boot depends on.
+const EXPENDABLE: [u8; 7] =
+    [code::DOMAIN, code::BROADCAST, code::TFTP_SERVER, code::HOST_NAME, code::MESSAGE, code::DNS, code::CLIENT_ID];
+
+/// What a reply tells a client that has, or gets, an address.
+pub(super) struct Parameters<'a> {
+    pub(super) config: &'a Config,
+    /// The address in `yiaddr`, with the length of its lease in seconds; `None` in the answer to a DHCPINFORM.
+    pub(super) lease: Option<(Ipv4Addr, u32)>,
+    pub(super) hostname: Option<&'a str>,
+    pub(super) directions: Directions,
+}
+
+/// Writes a DHCPOFFER or DHCPACK (RFC 2131 §4.3.1, table 3).
+pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameters<'_>) -> Vec<u8> {
+    let Parameters { config, lease, hostname, directions } = parameters;
+    let server = config.server.address();
+    let mut options = Options::new();
+    options.push(code::MESSAGE_TYPE, &[kind.wire()]);
+    options.push(code::SERVER, &server.octets());
+    if let Some((_, seconds)) = lease {
+        options.push(code::LEASE_TIME, &seconds.to_be_bytes());
+        // RFC 2131 §4.4.5: half, and seven eighths.
+        options.push(code::RENEWAL_TIME, &(seconds / 2).to_be_bytes());
+        options.push(code::REBINDING_TIME, &(seconds - seconds / 8).to_be_bytes());
+    }
+    options.push(code::SUBNET_MASK, &config.server.netmask().octets());
+    if let Some(router) = config.router {
+        options.push(code::ROUTER, &router.octets());
+    }
+    for dns in config.dns.chunks(63).take(1) {
+        options.push(code::DNS, &dns.iter().flat_map(Ipv4Addr::octets).collect::<Vec<_>>());
+    }
+    options.push(code::HOST_NAME, hostname.unwrap_or_default().as_bytes());
+    options.push(code::DOMAIN, config.domain.as_deref().unwrap_or_default().as_bytes());
+    if config.server.prefix() < 31 {
+        options.push(code::BROADCAST, &config.server.broadcast().octets());
+    }
+    let mut file = "";
+    match directions {
+        Directions::Nowhere => (),
+        Directions::Tftp(program) => {
+            file = program.file_name();
+            options.push(code::TFTP_SERVER, server.to_string().as_bytes());
+            boot_file(&mut options, file);
+        }
+        Directions::Http(url) => {
+            options.push(code::VENDOR_CLASS, b"HTTPClient");
+            boot_file(&mut options, url);
+        }
+        Directions::Script(url) => boot_file(&mut options, url),
+    }
+    if request.firmware() == Firmware::Ipxe {
+        // `no-pxedhcp`, setting 176 within option 175: without it iPXE waits three seconds for a ProxyDHCP server.
+        options.push(code::IPXE, &[176, 1, 1]);
+    }
+
+    let mut header = Header::of(request);
+    if kind == ReplyKind::Ack {
+        header.put(12, &request.address_in_use().octets());
+    }
+    if let Some((address, _)) = lease {
+        header.put(16, &address.octets());
+    }
+    if *directions != Directions::Nowhere {
+        header.put(20, &server.octets());
+    }
+    if file.len() < FILE {
+        header.put(108, file.as_bytes());
+    }
+    finish(header, options, request)
+}
+
+/// Writes a DHCPNAK (RFC 2131 §4.3.1, table 3), with the reason in words for whoever reads the client's log.
+pub(super) fn refusal(server: Ipv4Addr, request: &Request, reason: Refusal) -> Vec<u8> {
+    let mut options = Options::new();
+    options.push(code::MESSAGE_TYPE, &[ReplyKind::Nak.wire()]);
+    options.push(code::SERVER, &server.octets());
+    options.push(code::MESSAGE, reason.to_string().as_bytes());
+    let mut header = Header::of(request);
+    if !request.relay().is_unspecified() {
+        // RFC 2131 §4.3.2: the relay must not try to reach the client at an address that it cannot have.
+        header.0[10] |= 0x80;
+    }
+    finish(header, options, request)
+}
+
+/// The boot file name, with a byte of padding behind it: EDK2 overwrites that byte with a zero to end the name, and would
+/// take the next option's code for padding and its data for codes.
+fn boot_file(options: &mut Options, name: &str) {
+    options.push(code::BOOT_FILE, name.as_bytes());
+    options.pad();
+}
+
+/// The fixed fields of a reply, with what they repeat of the request (RFC 2131 §4.3.1, table 3).
+struct Header([u8; guard::HEADER]);
+
+impl Header {
+    fn of(request: &Request) -> Self {
+        let mut header = Self([0; guard::HEADER]);
+        header.put(0, &[BOOT_REPLY, 1, 6, 0]);
+        header.put(4, &request.transaction);
+        header.put(10, &request.flags.to_be_bytes());
+        header.put(24, &request.relay().octets());
+        header.put(28, &request.mac().bytes());
+        header.put(236, &guard::COOKIE);
+        header
+    }
+
+    fn put(&mut self, at: usize, bytes: &[u8]) {
+        self.0[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+}
+
+/// Puts the options behind the header: no more than the client accepts, and the relay's own, which never reach it, last.
+fn finish(header: Header, mut options: Options, request: &Request) -> Vec<u8> {
+    if let Some(identifier) = &request.client.identifier {
+        options.push(code::CLIENT_ID, identifier);
+    }
+    let limit =
+        usize::from(request.max_size.unwrap_or_default().clamp(EVERY_CLIENT_ACCEPTS, ETHERNET_MTU)) - IP_AND_UDP;
+    for code in EXPENDABLE {
+        if guard::HEADER + options.len() < limit {
+            break;
+        }
+        options.remove(code);
+    }
+    // RFC 3046 §2.2: echoed unchanged, behind all others; the relay takes it out again.
+    let room = usize::from(ETHERNET_MTU) - IP_AND_UDP - guard::HEADER - options.len() - 1;
+    let relayed = request.relay_agent.len() + 2 * request.relay_agent.len().div_ceil(255);
+    if relayed <= room {
+        options.push(code::RELAY_AGENT, &request.relay_agent);
+    }
+
+    let mut message = Vec::with_capacity(MIN_SIZE.max(guard::HEADER + options.len() + 1));
+    message.extend_from_slice(&header.0);
+    message.extend_from_slice(options.as_bytes());
+    message.push(code::END);
+    if message.len() < MIN_SIZE {
+        message.resize(MIN_SIZE, code::PAD);
+    }
+    message
+}
+
+impl ReplyKind {
+    /// RFC 2132 §9.6.
+    const fn wire(self) -> u8 {
+        match self {
+            Self::Offer => 2,
+            Self::Ack => 5,
+            Self::Nak => 6,
+        }
+    }
+}
