@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,9 +15,11 @@ use lab_model::{
 use tempfile::TempDir;
 
 use crate::{
+    hardware::Link,
+    namespace::Namespace,
     process::until,
-    server::{DEFINITIONS, STATE, Server, Service},
-    ssh::Key,
+    server::{DEFINITIONS, STATE, Server, Service, free_port},
+    ssh::{Key, Login},
     timeline,
 };
 
@@ -27,17 +30,25 @@ pub struct Lab {
     key: Key,
     server: RefCell<Server>,
     folder: TempDir,
+    /// Last, because what runs in it ends first.
+    namespace: Option<Namespace>,
 }
 
 impl Lab {
     /// Starts a server that serves the images in the folder `images`, and no machine yet.
     ///
+    /// With [`Service::Network`] this thread is in the lab's own namespace until the lab ends.
+    ///
     /// # Errors
-    /// There is no server program, or it does not start.
+    /// There is no server program, it does not start, or this process may not make a namespace.
     pub fn start(service: Service, images: &Path) -> Result<Self> {
+        let namespace = match service {
+            Service::Network => Some(Namespace::enter()?),
+            Service::HttpOnly(_) => None,
+        };
         let folder = tempfile::Builder::new().prefix("pvmlab-lab-").tempdir()?;
         let server = RefCell::new(Server::start(service, images, folder.path())?);
-        Ok(Self { service, key: Key::generate()?, server, folder })
+        Ok(Self { service, key: Key::generate()?, server, folder, namespace })
     }
 
     /// The key that may log in to the lab's machines.
@@ -45,9 +56,31 @@ impl Lab {
         &self.key
     }
 
-    /// Where machines find the server over HTTP.
-    pub fn base_url(&self) -> String {
-        self.service.base_url()
+    /// Where the network interface of one more machine leads: to the lab's bridge, or to the emulator's own network, whose
+    /// DHCP server hands out our boot script's URL.
+    ///
+    /// # Errors
+    /// This process may not make a tap device, or has no free port.
+    pub fn link(&self, mac: MacAddr) -> Result<Link> {
+        match &self.namespace {
+            Some(namespace) => Ok(Link::Tap(namespace.tap()?)),
+            None => Ok(Link::User {
+                ssh_port: free_port()?,
+                boot_file: format!("{}/ipxe?mac={mac}", self.service.base_url()),
+            }),
+        }
+    }
+
+    /// How the lab's key logs in to a machine, where `link` leads there and the server knows its address.
+    ///
+    /// # Errors
+    /// The server knows no address.
+    pub fn login(&self, machine: &MachineStatus, link: &Link) -> Result<Login<'_>> {
+        let (address, port) = match link {
+            Link::Tap(_) => (machine.address.with_context(|| format!("{} has no address", machine.mac))?, 22),
+            Link::User { ssh_port, .. } => (Ipv4Addr::LOCALHOST, *ssh_port),
+        };
+        Ok(Login { user: USER, address: address.into(), port, key: &self.key })
     }
 
     /// The server's process number.
@@ -109,7 +142,7 @@ impl Lab {
     /// The server does not answer.
     pub fn status(&self) -> Result<LabStatus> {
         self.server.borrow_mut().check_alive()?;
-        serde_json::from_str(&self.fetch("/machines")?).context("the answer to GET /machines is no status")
+        serde_json::from_slice(&self.fetch("/machines")?).context("the answer to GET /machines is no status")
     }
 
     /// What the server says of one machine; `None` when it has never heard of it.
@@ -124,10 +157,10 @@ impl Lab {
     ///
     /// # Errors
     /// The server does not answer, or refuses.
-    pub fn fetch(&self, path: &str) -> Result<String> {
+    pub fn fetch(&self, path: &str) -> Result<Vec<u8>> {
         let url = self.service.local_url() + path;
         let mut response = ureq::get(&url).call().with_context(|| format!("cannot fetch {url}"))?;
-        Ok(response.body_mut().read_to_string()?)
+        Ok(response.body_mut().with_config().limit(FETCH_LIMIT).read_to_vec()?)
     }
 
     /// Everything that happened so far, as the server's journal has it.
@@ -183,6 +216,12 @@ impl Lab {
         self.folder.path().join(STATE).join("events.jsonl")
     }
 }
+
+/// The account that the server's seed makes where its configuration names none.
+const USER: &str = "lab";
+
+/// Nothing that a test reads whole is larger: kernels and initial RAM file systems.
+const FETCH_LIMIT: u64 = 256 << 20;
 
 /// The server's promise is one second; this machine may be busy.
 const DEFINITION_LIMIT: Duration = Duration::from_secs(20);

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::ErrorKind,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, TcpListener},
     os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::{Path, PathBuf},
     process::Stdio,
@@ -42,8 +42,7 @@ impl Service {
     /// # Errors
     /// There is no loopback interface.
     pub fn http_only() -> Result<Self> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
-        Ok(Self::HttpOnly(listener.local_addr()?.port()))
+        Ok(Self::HttpOnly(free_port()?))
     }
 
     /// Where machines find it over HTTP.
@@ -164,6 +163,12 @@ impl Server {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777))?;
         Ok((path, socket))
     }
+}
+
+/// A TCP port of 127.0.0.1 that is free now.
+pub(crate) fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
+    Ok(listener.local_addr()?.port())
 }
 
 /// Under the lab's folder.

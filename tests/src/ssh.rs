@@ -2,15 +2,17 @@
 
 use std::{
     fs,
-    net::IpAddr,
+    io::Read as _,
+    net::{IpAddr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::process::run;
+use crate::process::{run, until};
 
 /// A key pair of the lab's own.
 #[derive(Debug)]
@@ -75,6 +77,16 @@ impl Login<'_> {
         Ok(String::from_utf8_lossy(&stdout).into_owned())
     }
 
+    /// Waits until the machine's SSH server answers.
+    ///
+    /// # Errors
+    /// It did not within `limit`.
+    pub fn wait_for_server(&self, limit: Duration) -> Result<()> {
+        let server = SocketAddr::new(self.address, self.port);
+        until(limit, || Ok(greets(server).ok()))?
+            .with_context(|| format!("nobody speaks SSH at {server} after {limit:?}"))
+    }
+
     /// Tries to log in with a password, and returns how `ssh` was refused.
     ///
     /// # Errors
@@ -102,6 +114,18 @@ impl Login<'_> {
         command
     }
 }
+
+/// Reads the beginning of an SSH server's greeting (RFC 4253 §4.2). A forwarded port accepts connections before the server does.
+fn greets(server: SocketAddr) -> Result<()> {
+    let mut stream = TcpStream::connect_timeout(&server, GREETING_LIMIT)?;
+    stream.set_read_timeout(Some(GREETING_LIMIT))?;
+    let mut greeting = [0; 4];
+    stream.read_exact(&mut greeting)?;
+    ensure!(greeting == *b"SSH-", "another protocol");
+    Ok(())
+}
+
+const GREETING_LIMIT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,18 @@
+//! Real firmware boots from the real server, in an emulator.
+//!
+//! `cargo xtask test` builds what these tests need, and says where it is: the server in `PVMLAB_PXE_SERVER`, images in
+//! `PVMLAB_IMAGES`. A test that lacks something fails and says what to run.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "clippy knows a test by its attribute, which fixtures do not have"
+)]
+
+mod bios;
+mod images;
+mod install;
+mod limits;
+mod refusal;
+mod restart;
+mod unprivileged;
