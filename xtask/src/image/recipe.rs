@@ -90,9 +90,10 @@ impl ImageRecipe {
             overlay: &[
                 ("etc/apt/sources.list.d/debian.sources", include_str!("debian-12/overlay/debian.sources")),
                 ("etc/cloud/cloud.cfg.d/90_image.cfg", include_str!("debian-12/overlay/cloud.cfg")),
+                ("etc/default/locale", include_str!("debian-12/overlay/locale")),
                 ("etc/fstab", include_str!("debian-12/overlay/fstab")),
                 ("etc/hosts", include_str!("debian-12/overlay/hosts")),
-                ("etc/ssh/sshd_config.d/10-image.conf", include_str!("debian-12/overlay/sshd.conf")),
+                ("etc/ssh/sshd_config.d/60-image.conf", include_str!("debian-12/overlay/sshd.conf")),
                 ("etc/systemd/networkd.conf.d/10-image.conf", include_str!("debian-12/overlay/networkd.conf")),
                 ("boot/grub/grub.cfg", include_str!("debian-12/overlay/grub.cfg")),
             ],
