@@ -19,7 +19,7 @@ pub struct LeaseRecord {
     pub state: LeaseState,
     /// Since when.
     pub granted: UnixSeconds,
-    /// From when on somebody else can have the address.
+    /// The last second in which nobody else can have the address.
     pub expires: UnixSeconds,
     /// What the client calls itself (option 12), at most 63 bytes of letters, digits, `-`, `_` and `.`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,6 +69,9 @@ impl From<UnixSeconds> for SystemTime {
 impl LeaseRecord {
     /// Whether the address is the client's alone, or nobody's, at this moment.
     pub fn is_active(&self, now: UnixSeconds) -> bool {
-        self.expires > now
+        match self.state {
+            LeaseState::Offered | LeaseState::Bound | LeaseState::Declined => self.expires >= now,
+            LeaseState::Released => false,
+        }
     }
 }

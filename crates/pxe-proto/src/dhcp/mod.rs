@@ -12,8 +12,6 @@
 //! Deliberately not here: sockets and the clock, which file a machine boots ([`crate::boot`] decides), addresses for
 //! clients that are not on Ethernet, BOOTP without DHCP, and pools for other networks behind relays.
 
-#![allow(dead_code)]
-
 mod client;
 mod config;
 mod destination;
@@ -22,6 +20,7 @@ mod free;
 mod guard;
 mod ignored;
 mod lease;
+mod leases;
 mod options;
 mod refusal;
 mod reply;

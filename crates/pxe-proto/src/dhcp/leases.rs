@@ -1,0 +1,315 @@
+//! Who has which address: leases, offers and addresses on probation, by address and by machine.
+//!
+//! Every step takes time logarithmic in the number of clients, whatever the pool's size. What is kept is bounded by the
+//! pool and the reservations: a client that was never given an address leaves nothing behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use lab_model::MacAddr;
+
+use super::free::FreeAddresses;
+use super::{Config, LeaseRecord, LeaseState, Refusal, UnixSeconds};
+
+/// All that is known of the network's addresses.
+///
+/// An address of the pool that is neither the server's nor reserved is in exactly one of two places: in `free` while
+/// there is no record of it, else in `ending`.
+#[derive(Debug)]
+pub(super) struct Leases {
+    hosts: RangeInclusive<Ipv4Addr>,
+    server: Ipv4Addr,
+    pool: Option<RangeInclusive<Ipv4Addr>>,
+    reserved: BTreeSet<Ipv4Addr>,
+    by_address: BTreeMap<Ipv4Addr, LeaseRecord>,
+    by_mac: BTreeMap<MacAddr, Held>,
+    free: FreeAddresses,
+    ending: BTreeSet<(UnixSeconds, Ipv4Addr)>,
+    clock: UnixSeconds,
+}
+
+/// What one machine has: two addresses while it moves from one to the other, as it does when its reservation changes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    lease: Option<Ipv4Addr>,
+    offer: Option<Ipv4Addr>,
+}
+
+impl Leases {
+    /// No lease, and no reservation.
+    pub(super) fn new(config: &Config) -> Self {
+        let hosts = config.server.hosts();
+        let server = config.server.address();
+        let pool = config.pool.as_ref().map(|pool| *pool.start().max(hosts.start())..=*pool.end().min(hosts.end()));
+        let mut free = pool.as_ref().map(FreeAddresses::new).unwrap_or_default();
+        free.take(server);
+        Self {
+            hosts,
+            server,
+            pool,
+            reserved: BTreeSet::new(),
+            by_address: BTreeMap::new(),
+            by_mac: BTreeMap::new(),
+            free,
+            ending: BTreeSet::new(),
+            clock: UnixSeconds::default(),
+        }
+    }
+
+    /// Goes on to this moment.
+    ///
+    /// A clock that was set back would make every lease last longer by as much, and the pool run out: what was granted
+    /// in what is now the future counts from now.
+    pub(super) fn advance(&mut self, now: UnixSeconds) {
+        if now < self.clock {
+            for (address, record) in &mut self.by_address {
+                if record.granted <= now {
+                    continue;
+                }
+                let waiting = self.ending.remove(&(record.expires, *address));
+                record.expires = UnixSeconds(now.0.saturating_add(record.expires.0.saturating_sub(record.granted.0)));
+                record.granted = now;
+                if waiting {
+                    self.ending.insert((record.expires, *address));
+                }
+            }
+        }
+        self.clock = now;
+    }
+
+    /// Keeps these addresses for the machines that they are reserved for. Who has one of them keeps it until its lease ends.
+    pub(super) fn reserve(&mut self, reserved: BTreeSet<Ipv4Addr>) {
+        let before = std::mem::replace(&mut self.reserved, reserved);
+        let changed: Vec<_> = before.symmetric_difference(&self.reserved).copied().collect();
+        for address in changed {
+            self.free.take(address);
+            if let Some(record) = self.by_address.get(&address) {
+                self.ending.remove(&(record.expires, address));
+                if self.is_in_pool(address) && !self.is_reserved(address) {
+                    self.ending.insert((record.expires, address));
+                }
+            } else if self.is_in_pool(address) && !self.is_reserved(address) {
+                self.free.put(address);
+            }
+        }
+        let stale = |record: &&LeaseRecord| {
+            let address = record.address;
+            !record.is_active(self.clock) && !self.is_in_pool(address) && !self.is_reserved(address)
+        };
+        let stale: Vec<_> = self.by_address.values().filter(stale).map(|record| record.address).collect();
+        for address in stale {
+            self.forget(address);
+        }
+    }
+
+    /// Whether a host of the network other than the server can have the address.
+    pub(super) fn is_clients(&self, address: Ipv4Addr) -> bool {
+        self.hosts.contains(&address) && address != self.server
+    }
+
+    /// Whether the pool has the address, for whomever.
+    pub(super) fn is_in_pool(&self, address: Ipv4Addr) -> bool {
+        self.pool.as_ref().is_some_and(|pool| pool.contains(&address)) && address != self.server
+    }
+
+    /// Whether there is a pool at all.
+    pub(super) fn has_pool(&self) -> bool {
+        self.pool.is_some()
+    }
+
+    /// Whether the address is reserved for some machine.
+    pub(super) fn is_reserved(&self, address: Ipv4Addr) -> bool {
+        self.reserved.contains(&address)
+    }
+
+    /// Whether there is any record of the machine.
+    pub(super) fn knows(&self, mac: MacAddr) -> bool {
+        self.by_mac.contains_key(&mac)
+    }
+
+    /// The address that was leased to the machine last, whether or not the lease has ended.
+    pub(super) fn leased(&self, mac: MacAddr) -> Option<Ipv4Addr> {
+        self.by_mac.get(&mac)?.lease
+    }
+
+    /// The address that was offered to the machine last, if it has not asked for it yet.
+    pub(super) fn offered(&self, mac: MacAddr) -> Option<Ipv4Addr> {
+        self.by_mac.get(&mac)?.offer
+    }
+
+    /// Whether the machine's own lease of this address has not ended yet.
+    pub(super) fn is_leased(&self, address: Ipv4Addr, mac: MacAddr) -> bool {
+        let record = self.by_address.get(&address).filter(|record| record.mac == mac);
+        record.is_some_and(|record| record.state == LeaseState::Bound && record.is_active(self.clock))
+    }
+
+    /// Whether nobody but the machine has the address now.
+    ///
+    /// An offer of an address that has been reserved since is void: it can be taken from whom it was made to.
+    pub(super) fn vacant(&self, address: Ipv4Addr, mac: MacAddr) -> Result<(), Refusal> {
+        let Some(record) = self.by_address.get(&address).filter(|record| record.is_active(self.clock)) else {
+            return Ok(());
+        };
+        match record.state {
+            LeaseState::Declined => Err(Refusal::OnProbation),
+            LeaseState::Offered if self.is_reserved(address) => Ok(()),
+            LeaseState::Offered | LeaseState::Bound | LeaseState::Released if record.mac == mac => Ok(()),
+            LeaseState::Offered | LeaseState::Bound | LeaseState::Released => Err(Refusal::Taken),
+        }
+    }
+
+    /// An address of the pool for a machine that has none: one that nobody had yet, the same for the same machine as far
+    /// as possible, else the one that has been out of use for longest.
+    pub(super) fn pick(&self, mac: MacAddr) -> Option<Ipv4Addr> {
+        let pool = self.pool.as_ref()?;
+        let (first, last) = (pool.start().to_bits(), pool.end().to_bits());
+        let size = u64::from(last.checked_sub(first)?) + 1;
+        let preferred = Ipv4Addr::from_bits(first + (spread(mac) % size) as u32);
+        self.free.next_from(preferred).or_else(|| {
+            let (_, address) = *self.ending.first()?;
+            self.by_address.get(&address).filter(|record| !record.is_active(self.clock))?;
+            Some(address)
+        })
+    }
+
+    /// Keeps the address for the machine until it asks for it.
+    pub(super) fn offer(&mut self, mac: MacAddr, address: Ipv4Addr, hold: Duration) {
+        let expires = self.clock.after(hold);
+        if self.offered(mac).is_some_and(|other| other != address) {
+            self.withdraw(mac);
+        }
+        let (state, granted, expires, hostname) = match self.by_address.get(&address) {
+            Some(record) if self.is_leased(address, mac) => {
+                (LeaseState::Bound, record.granted, record.expires.max(expires), record.hostname.clone())
+            }
+            _ => (LeaseState::Offered, self.clock, expires, None),
+        };
+        self.put(LeaseRecord { mac, address, state, granted, expires, hostname });
+    }
+
+    /// Takes back what was offered to the machine, because it wants something else.
+    pub(super) fn withdraw(&mut self, mac: MacAddr) {
+        if let Some(address) = self.offered(mac) {
+            self.forget(address);
+        }
+    }
+
+    /// Leases the address to the machine, and ends what else it had.
+    pub(super) fn bind(
+        &mut self,
+        mac: MacAddr,
+        address: Ipv4Addr,
+        lease: Duration,
+        hostname: Option<String>,
+    ) -> LeaseRecord {
+        let record = LeaseRecord {
+            mac,
+            address,
+            state: LeaseState::Bound,
+            granted: self.clock,
+            expires: self.clock.after(lease),
+            hostname,
+        };
+        self.replace(record.clone());
+        record
+    }
+
+    /// Ends the machine's lease; `None` where it has none of this address.
+    pub(super) fn release(&mut self, mac: MacAddr, address: Ipv4Addr) -> Option<LeaseRecord> {
+        if !self.is_leased(address, mac) {
+            return None;
+        }
+        let mut record = self.by_address.get(&address)?.clone();
+        (record.state, record.granted, record.expires) = (LeaseState::Released, self.clock, self.clock);
+        self.put(record.clone());
+        Some(record)
+    }
+
+    /// Puts the address that the machine has, or was offered, on probation; `None` where it has not got it.
+    pub(super) fn decline(&mut self, mac: MacAddr, address: Ipv4Addr, hold: Duration) -> Option<LeaseRecord> {
+        let current =
+            self.by_address.get(&address).filter(|record| record.mac == mac && record.is_active(self.clock))?;
+        match current.state {
+            LeaseState::Offered | LeaseState::Bound => (),
+            LeaseState::Released | LeaseState::Declined => return None,
+        }
+        let (granted, expires) = (self.clock, self.clock.after(hold));
+        let record = LeaseRecord { mac, address, state: LeaseState::Declined, granted, expires, hostname: None };
+        self.put(record.clone());
+        Some(record)
+    }
+
+    /// Takes up a record that was kept; one that the network has no place for any more is dropped.
+    pub(super) fn restore(&mut self, record: LeaseRecord) {
+        if !self.is_clients(record.address) || record.state == LeaseState::Offered {
+            return;
+        }
+        self.clock = self.clock.max(record.granted);
+        if record.state == LeaseState::Declined { self.put(record) } else { self.replace(record) }
+    }
+
+    /// Everything but offers, by address.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &LeaseRecord> {
+        self.by_address.values().filter(|record| record.state != LeaseState::Offered)
+    }
+
+    /// Puts the record in the place of whatever was known of its address and of its machine.
+    fn replace(&mut self, record: LeaseRecord) {
+        if self.offered(record.mac).is_some_and(|other| other != record.address) {
+            self.withdraw(record.mac);
+        }
+        if let Some(other) = self.leased(record.mac).filter(|other| *other != record.address) {
+            self.forget(other);
+        }
+        self.put(record);
+    }
+
+    /// Puts the record in the place of whatever was known of its address.
+    fn put(&mut self, record: LeaseRecord) {
+        let LeaseRecord { mac, address, state, expires, .. } = record;
+        match self.by_address.insert(address, record) {
+            Some(old) => {
+                self.ending.remove(&(old.expires, address));
+                self.detach(old.mac, address);
+            }
+            None => self.free.take(address),
+        }
+        if self.is_in_pool(address) && !self.is_reserved(address) {
+            self.ending.insert((expires, address));
+        }
+        match state {
+            LeaseState::Offered => self.by_mac.entry(mac).or_default().offer = Some(address),
+            LeaseState::Bound | LeaseState::Released => self.by_mac.entry(mac).or_default().lease = Some(address),
+            LeaseState::Declined => (),
+        }
+    }
+
+    /// Drops what is known of the address.
+    fn forget(&mut self, address: Ipv4Addr) {
+        let Some(record) = self.by_address.remove(&address) else { return };
+        self.ending.remove(&(record.expires, address));
+        self.detach(record.mac, address);
+        if self.is_in_pool(address) && !self.is_reserved(address) {
+            self.free.put(address);
+        }
+    }
+
+    fn detach(&mut self, mac: MacAddr, address: Ipv4Addr) {
+        let Some(held) = self.by_mac.get_mut(&mac) else { return };
+        for place in [&mut held.lease, &mut held.offer] {
+            place.take_if(|held| *held == address);
+        }
+        if held.lease.is_none() && held.offer.is_none() {
+            self.by_mac.remove(&mac);
+        }
+    }
+}
+
+/// A number that is the same for the same machine and unlike for neighbouring hardware addresses (FNV-1a, 64 bits).
+fn spread(mac: MacAddr) -> u64 {
+    mac.bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
