@@ -6,7 +6,6 @@
 mod binfmt;
 mod disk;
 mod layout;
-mod mirror;
 mod pack;
 mod recipe;
 mod system;

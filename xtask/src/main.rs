@@ -3,12 +3,19 @@
 //! One file for each command; what several of them need is beside them: [`cache`] keeps what was built or fetched outside
 //! of the clone, [`packages`] installs what the machine lacks, [`progress`] shows what a long step is doing.
 
+mod boot_files;
 mod cache;
+mod debian;
+mod dist;
+mod elf;
 mod image;
+mod ipxe;
 mod packages;
 mod progress;
+mod replace;
+mod toolchain;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +34,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    BootFiles(boot_files::Arguments),
+    Dist(dist::Arguments),
     Image(image::Arguments),
     Packages(packages::Arguments),
 }
@@ -36,6 +45,8 @@ fn main() -> ExitCode {
     let consent = Consent::from_flag(arguments.yes);
 
     let outcome = match arguments.command {
+        Command::BootFiles(arguments) => boot_files::run(&arguments, consent),
+        Command::Dist(arguments) => dist::run(&arguments, consent),
         Command::Image(arguments) => image::run(&arguments, consent),
         Command::Packages(arguments) => packages::run(&arguments, consent),
     };
@@ -47,4 +58,9 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The clone that these commands work on.
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }

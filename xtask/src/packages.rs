@@ -55,7 +55,7 @@ pub(crate) struct Package {
 /// For the image of this machine's own architecture.
 pub(crate) const IMAGE: &[Package] = &[
     package("mmdebstrap", "mmdebstrap"),
-    package("debian-archive-keyring", "/usr/share/keyrings/debian-archive-keyring.gpg"),
+    KEYRING,
     package("gdisk", "sgdisk"),
     package("mtools", "mcopy"),
     package("e2fsprogs", "mke2fs"),
@@ -88,16 +88,25 @@ pub(crate) const NETWORK: &[Package] =
 /// The programs that ours is compared with.
 pub(crate) const PEERS: &[Package] = &[package("dnsmasq-base", "dnsmasq"), package("nginx-light", "nginx")];
 
-/// For release binaries of both architectures.
+/// For static programs of both architectures, and what `pxe-server` embeds.
 pub(crate) const DIST: &[Package] = if cfg!(target_arch = "aarch64") {
-    &[package("musl-tools", "musl-gcc"), package("gcc-x86-64-linux-gnu", "x86_64-linux-gnu-gcc")]
+    &[
+        KEYRING,
+        package("gcc", "cc"),
+        package("gcc-x86-64-linux-gnu", "x86_64-linux-gnu-gcc"),
+        package("libc6-dev-amd64-cross", "/usr/x86_64-linux-gnu/lib/libc.a"),
+    ]
 } else {
     &[
-        package("musl-tools", "musl-gcc"),
+        KEYRING,
+        package("gcc", "cc"),
         package("gcc-aarch64-linux-gnu", "aarch64-linux-gnu-gcc"),
         package("libc6-dev-arm64-cross", "/usr/aarch64-linux-gnu/lib/libc.a"),
     ]
 };
+
+/// The keys that Debian's archive is signed with.
+const KEYRING: Package = package("debian-archive-keyring", "/usr/share/keyrings/debian-archive-keyring.gpg");
 
 /// Sees to it that `packages` are there.
 ///

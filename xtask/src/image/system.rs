@@ -7,8 +7,8 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
-use super::{mirror::Mirror, recipe::SystemRecipe};
-use crate::progress::Step;
+use super::recipe::SystemRecipe;
+use crate::{debian::Mirror, progress::Step};
 
 /// The archive in an entry's folder.
 pub(super) const ARCHIVE: &str = "root.tar";

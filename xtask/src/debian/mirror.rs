@@ -2,16 +2,18 @@
 
 use std::{fs, path::Path};
 
+use super::KEYRING;
+
 /// The archives of one Debian release.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mirror {
+pub(crate) struct Mirror {
     archive: String,
     security: String,
 }
 
 impl Mirror {
     /// The mirrors that this machine uses when it runs Debian itself, otherwise Debian's public ones.
-    pub(super) fn of_machine() -> Self {
+    pub(crate) fn of_machine() -> Self {
         let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
         let mut sources = read(Path::new("/etc/apt/sources.list"));
         if let Ok(folder) = fs::read_dir("/etc/apt/sources.list.d") {
@@ -38,8 +40,13 @@ impl Mirror {
         }
     }
 
+    /// The line of sources.list(5) for `suite` alone, trusted by Debian's own keys whatever the machine trusts.
+    pub(super) fn source(&self, suite: &str) -> String {
+        format!("deb [signed-by={KEYRING}] {} {suite} main\n", self.archive)
+    }
+
     /// The lines of sources.list(5) for `suite` with its updates.
-    pub(super) fn sources_list(&self, suite: &str) -> String {
+    pub(crate) fn sources_list(&self, suite: &str) -> String {
         let Self { archive, security } = self;
         format!(
             "deb {archive} {suite} main\ndeb {archive} {suite}-updates main\ndeb {security} {suite}-security main\n"

@@ -1,0 +1,124 @@
+//! Debian's archive: from where this machine gets it, and single packages of suites that it is not set up for.
+//!
+//! For those, apt is run with a configuration of its own, as any user: the machine's suites, package lists, preferences and installed
+//! packages are neither read nor changed. Only the mirror is taken from it, and how connections are made.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+mod mirror;
+
+pub(crate) use mirror::Mirror;
+
+/// Where the package debian-archive-keyring has its keys, on every distribution that it is for.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// One suite of Debian, such as `trixie`, with its list of packages.
+#[derive(Debug)]
+pub(crate) struct Suite {
+    name: String,
+    /// Holds apt's configuration and lists for as long as the suite is in use.
+    folder: tempfile::TempDir,
+}
+
+impl Suite {
+    /// Fetches the suite's list of packages.
+    ///
+    /// # Errors
+    /// The machine has no apt, or the mirror does not have the suite.
+    pub(crate) fn open(name: &str) -> Result<Self> {
+        let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
+        for needed in ["state/lists/partial", "cache/archives/partial", "fetched", "none"] {
+            fs::create_dir_all(folder.path().join(needed))?;
+        }
+        fs::write(folder.path().join("status"), "")?;
+        fs::write(folder.path().join("sources.list"), Mirror::of_machine().source(name))?;
+        fs::write(folder.path().join("apt.conf"), configuration(folder.path()))?;
+
+        let suite = Self { name: name.to_owned(), folder };
+        suite.apt("apt-get", ["update", "--quiet=2"]).with_context(|| format!("cannot read the packages of {name}"))?;
+        Ok(suite)
+    }
+
+    /// The suite's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The versions of a package that the suite has, newest first; none when it does not have the package.
+    ///
+    /// # Errors
+    /// apt cannot be run.
+    pub(crate) fn versions(&self, package: &str) -> Result<Vec<String>> {
+        // One line a version: `rust-src | 1.95.0+dfsg1-2 | http://… main amd64 Packages`.
+        let table = self.apt("apt-cache", ["madison", package])?;
+        Ok(table.lines().filter_map(|line| Some(line.split('|').nth(1)?.trim().to_owned())).collect())
+    }
+
+    /// Fetches one version of a package, whose checksum apt verifies, and unpacks its files into `folder`.
+    ///
+    /// # Errors
+    /// The suite does not have that version, or it cannot be fetched or unpacked.
+    pub(crate) fn unpack(&self, package: &str, version: &str, folder: &Path) -> Result<()> {
+        if !self.versions(package)?.iter().any(|found| found == version) {
+            bail!("Debian {} has no {package} {version} (any more)", self.name);
+        }
+        self.apt("apt-get", ["download", "--quiet=2", &format!("{package}={version}")])?;
+        let fetched = fs::read_dir(self.fetched())?.next().context("apt-get wrote no file")??.path();
+        output(Command::new("dpkg-deb").arg("--extract").args([&fetched, folder]))?;
+        fs::remove_file(fetched)?;
+        Ok(())
+    }
+
+    fn apt<'a>(&self, program: &str, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
+        output(
+            Command::new(program)
+                .arg("--config-file")
+                .arg(self.folder.path().join("apt.conf"))
+                .args(arguments)
+                // `apt-get download` writes to the working directory.
+                .current_dir(self.fetched()),
+        )
+    }
+
+    fn fetched(&self) -> PathBuf {
+        self.folder.path().join("fetched")
+    }
+}
+
+/// apt's configuration for a folder of its own; read after the machine's, so that a proxy set there counts.
+fn configuration(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        r#"// What the machine runs after an update is not for lists that it never sees.
+#clear APT::Update;
+Dir::State "{folder}/state";
+Dir::State::Lists "{folder}/state/lists";
+Dir::State::Status "{folder}/status";
+Dir::Cache "{folder}/cache";
+Dir::Etc::SourceList "{folder}/sources.list";
+Dir::Etc::SourceParts "{folder}/none";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "{folder}/none";
+// The user that apt drops to when root runs it cannot write here.
+APT::Sandbox::User "";
+Acquire::Languages "none";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+"#
+    )
+}
+
+/// Runs a command to its end and returns what it wrote to its standard output.
+fn output(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.env("LC_ALL", "C").output().with_context(|| format!("cannot run {program}"))?;
+    if !output.status.success() {
+        bail!("{program} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
