@@ -2,5 +2,7 @@
 
 #[cfg_attr(not(test), expect(dead_code, reason = "the services that hand these out come next"))]
 mod boot_files;
+#[cfg_attr(not(test), expect(dead_code, reason = "the daemon that runs it comes next"))]
+mod tftp;
 
 fn main() {}

@@ -4,3 +4,4 @@
 
 pub mod boot;
 pub mod dhcp;
+pub mod tftp;

@@ -1,0 +1,111 @@
+//! The TFTP service: sockets and tasks around the decisions of `pxe_proto::tftp`.
+//!
+//! One task owns the listening socket and the table of transfers; each transfer is a task with a socket of its own,
+//! connected to its client. Files come from a lookup function as [`Bytes`]: shared, never copied. What happened goes to
+//! a reporter, called by the listening task alone.
+//!
+//! Deliberately not here: which files there are, and what a report means for a machine's boot.
+
+mod carrier;
+mod listener;
+mod sockets;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use pxe_proto::tftp::{Limits, Outcome, Progress, Refusal};
+use tokio::net::UdpSocket;
+use tokio_util::sync::CancellationToken;
+
+use self::listener::Listener;
+
+/// What the service is bound to, and what it allows.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Where requests come in. Transfers leave from the same address, each from a port of its own, so on a machine with
+    /// several networks this is not the unspecified address.
+    pub(crate) address: SocketAddr,
+    /// The interface that all sockets are bound to, where the kernel allows it.
+    pub(crate) device: Option<String>,
+    /// Bounds on what clients may negotiate.
+    pub(crate) limits: Limits,
+    /// How many transfers there may be at a time.
+    pub(crate) transfers: usize,
+    /// How many of them one client address may have.
+    pub(crate) transfers_per_client: usize,
+}
+
+impl Config {
+    /// The port that clients expect (RFC 1350 §4), on any interface, with bounds that let a rack boot at once and a few
+    /// machines share an address behind a translator.
+    pub(crate) fn new(address: IpAddr) -> Self {
+        Self {
+            address: SocketAddr::new(address, 69),
+            device: None,
+            limits: Limits::default(),
+            transfers: 256,
+            transfers_per_client: 16,
+        }
+    }
+}
+
+/// What happened, for logs and boot events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// A transfer came to its end.
+    Ended {
+        /// The client's address and port.
+        client: SocketAddr,
+        /// The file's name, as it was looked up.
+        file: String,
+        /// How it ended.
+        outcome: Outcome,
+        /// How much was sent, in what time and on what terms.
+        progress: Progress,
+    },
+    /// A request was answered by an error.
+    Refused {
+        /// The client's address and port.
+        client: SocketAddr,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// A bound service that does not answer yet.
+#[derive(Debug)]
+pub(crate) struct Server {
+    config: Config,
+    socket: UdpSocket,
+}
+
+impl Server {
+    /// Binds the listening socket; to be called on a runtime.
+    ///
+    /// # Errors
+    /// The address is in use or not ours, the port needs a capability, or there is no such device.
+    pub(crate) fn bind(mut config: Config) -> io::Result<Self> {
+        let socket = sockets::listening(config.address, &mut config.device)?;
+        Ok(Self { config, socket })
+    }
+
+    /// The address that requests come in on, with the port that the kernel chose if the configuration left it open.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until the token is cancelled; then ends all transfers, reports them and returns.
+    ///
+    /// `lookup` gets a clean name (printable, no leading separators) and the client's address. Both functions are called
+    /// by the task that takes all requests, so they must not block. Dropping the future stops everything unreported.
+    pub(crate) async fn run<L, R>(self, lookup: L, report: R, shutdown: CancellationToken)
+    where
+        L: FnMut(&str, IpAddr) -> Option<Bytes>,
+        R: FnMut(Report),
+    {
+        Listener::new(self.config, self.socket, lookup, report, shutdown).run().await;
+    }
+}

@@ -1,0 +1,162 @@
+//! The task that takes all requests and knows which transfers there are.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use pxe_proto::tftp::{Admission, ReadRequest, Refusal, Transfer, admit};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::task::{self, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::carrier::{Carrier, Ended};
+use super::{Config, Report, sockets};
+
+/// The listening socket, and a line to each transfer.
+pub(super) struct Listener<L, R> {
+    config: Config,
+    socket: UdpSocket,
+    lookup: L,
+    report: R,
+    shutdown: CancellationToken,
+    /// At most one transfer for each port of each client.
+    lines: BTreeMap<SocketAddr, Line>,
+    carriers: JoinSet<Ended>,
+}
+
+/// Leads to the task that carries a client's transfer.
+struct Line {
+    task: task::Id,
+    requests: mpsc::Sender<ReadRequest>,
+}
+
+impl<L, R> Listener<L, R>
+where
+    L: FnMut(&str, IpAddr) -> Option<Bytes>,
+    R: FnMut(Report),
+{
+    pub(super) fn new(config: Config, socket: UdpSocket, lookup: L, report: R, shutdown: CancellationToken) -> Self {
+        Self { config, socket, lookup, report, shutdown, lines: BTreeMap::new(), carriers: JoinSet::new() }
+    }
+
+    /// Takes requests until the shutdown, then waits for all transfers to end.
+    pub(super) async fn run(mut self) {
+        let shutdown = self.shutdown.clone();
+        let mut datagram = [0; DATAGRAM_MAX];
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(joined) = self.carriers.join_next_with_id() => {
+                    if let Some((request, client)) = self.ended(joined) {
+                        self.read(request, client);
+                    }
+                }
+                received = self.socket.recv_from(&mut datagram) => match received {
+                    Ok((length, client)) => self.handle(&datagram[..length], client),
+                    Err(error) => {
+                        warn!(%error, "receiving TFTP requests");
+                        tokio::time::sleep(AFTER_AN_ERROR).await;
+                    }
+                },
+            }
+        }
+        while let Some(joined) = self.carriers.join_next_with_id().await {
+            self.ended(joined);
+        }
+    }
+
+    fn handle(&mut self, datagram: &[u8], client: SocketAddr) {
+        match admit(datagram) {
+            Admission::Read(request) => self.read(request, client),
+            Admission::Refuse(refusal) => self.refuse(refusal, client),
+            Admission::Ignore(reason) => debug!(%client, %reason, "ignored"),
+        }
+    }
+
+    fn read(&mut self, mut request: ReadRequest, client: SocketAddr) {
+        if let Some(line) = self.lines.get(&client) {
+            match line.requests.try_send(request) {
+                // When a request waits there already, this one is a copy of it or will be sent again.
+                Ok(()) | Err(TrySendError::Full(_)) => return,
+                // The transfer has just ended.
+                Err(TrySendError::Closed(back)) => request = back,
+            }
+        }
+        if let Err(refusal) = self.start(request, client) {
+            self.refuse(refusal, client);
+        }
+    }
+
+    fn start(&mut self, request: ReadRequest, client: SocketAddr) -> Result<(), Refusal> {
+        let others = || self.lines.keys().filter(|&&other| other != client);
+        if others().count() >= self.config.transfers {
+            return Err(Refusal::Busy);
+        }
+        if others().filter(|other| other.ip() == client.ip()).count() >= self.config.transfers_per_client {
+            return Err(Refusal::ClientBusy);
+        }
+        let Some(file) = (self.lookup)(&request.name, client.ip()) else {
+            return Err(Refusal::NotFound(request.name));
+        };
+        let socket = self.connect(client).map_err(|error| {
+            warn!(%client, %error, "cannot open a socket for a TFTP transfer");
+            Refusal::NoResources
+        })?;
+
+        debug!(%client, file = request.name, bytes = file.len(), options = ?request.options, "transfer starts");
+        let (requests, line) = mpsc::channel(1);
+        let now = tokio::time::Instant::now().into_std();
+        let transfer = Transfer::start(request, file, self.config.limits, now);
+        let carrier = Carrier::new(client, socket, transfer, line);
+        let task = self.carriers.spawn(carrier.run(self.shutdown.clone())).id();
+        self.lines.insert(client, Line { task, requests });
+        Ok(())
+    }
+
+    fn connect(&self, client: SocketAddr) -> io::Result<UdpSocket> {
+        sockets::connected(self.config.address, client, self.config.device.as_deref())
+    }
+
+    fn refuse(&mut self, refusal: Refusal, client: SocketAddr) {
+        let mut packet = Vec::new();
+        refusal.write(&mut packet);
+        // When the socket has no room the answer is lost, as any datagram may be: the client asks again.
+        if let Err(error) = self.socket.try_send_to(&packet, client) {
+            debug!(%client, %error, "sending");
+        }
+        info!(%client, %refusal, "read refused");
+        (self.report)(Report::Refused { client, refusal });
+    }
+
+    /// Settles what a transfer left behind, and returns the request that came in its place.
+    fn ended(&mut self, joined: Result<(task::Id, Ended), JoinError>) -> Option<(ReadRequest, SocketAddr)> {
+        let (id, ended) = match joined {
+            Ok((id, ended)) => (id, Some(ended)),
+            Err(error) => {
+                error!(%error, "a TFTP transfer broke off");
+                (error.id(), None)
+            }
+        };
+        self.lines.retain(|_, line| line.task != id);
+        let Ended { client, file, outcome, progress, next } = ended?;
+
+        info!(
+            %client, file, %outcome, bytes = progress.bytes, milliseconds = progress.duration.as_millis(),
+            block_size = progress.block_size, window = progress.window, retransmitted = progress.retransmitted,
+            "transfer ended"
+        );
+        (self.report)(Report::Ended { client, file, outcome, progress });
+        next.map(|request| (request, client))
+    }
+}
+
+/// One octet more than a request may have (RFC 2347), so that a longer one shows.
+const DATAGRAM_MAX: usize = 513;
+
+/// An error that stays, such as an interface that is down, must not become a busy loop.
+const AFTER_AN_ERROR: Duration = Duration::from_millis(100);
