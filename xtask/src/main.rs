@@ -37,7 +37,7 @@ enum Command {
     BootFiles(boot_files::Arguments),
     Dist(dist::Arguments),
     Image(image::Arguments),
-    Packages(packages::Arguments),
+    Setup(packages::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Command::BootFiles(arguments) => boot_files::run(&arguments, consent),
         Command::Dist(arguments) => dist::run(&arguments, consent),
         Command::Image(arguments) => image::run(&arguments, consent),
-        Command::Packages(arguments) => packages::run(&arguments, consent),
+        Command::Setup(arguments) => packages::run(&arguments, consent),
     };
 
     match outcome {

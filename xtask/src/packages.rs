@@ -15,11 +15,11 @@ use crate::progress::Step;
 
 mod apt;
 
-/// Installs the Debian packages that the other commands need.
+/// Installs what the other commands need.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {}
 
-/// Runs `cargo xtask packages`.
+/// Runs `cargo xtask setup`.
 pub(crate) fn run(_: &Arguments, consent: Consent) -> Result<()> {
     let all: Vec<Package> = [IMAGE, ROOTLESS_IMAGE, FOREIGN_IMAGE, QEMU, NETWORK, PEERS, DIST].concat();
     require(&all, consent)?;

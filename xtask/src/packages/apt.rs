@@ -8,6 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::progress::Step;
+
 /// An installation that `apt-get` agreed to when asked to simulate it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -34,7 +36,13 @@ impl Plan {
         if plain.simulate().is_ok() {
             return Ok(plain);
         }
-        super::as_root(&["apt-get".to_owned(), "update".to_owned()])?.output().context("cannot run apt-get update")?;
+        let mut step = Step::start("refreshing the package lists");
+        let refreshed = step.run(&mut super::as_root(&["apt-get".to_owned(), "update".to_owned()])?);
+        step.finish();
+        // One source out of order is no obstacle when the others have what is needed.
+        if let Err(error) = refreshed {
+            eprintln!("warning: {error:#}");
+        }
         let Err(refusal) = plain.simulate() else {
             return Ok(plain);
         };
