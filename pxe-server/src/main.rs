@@ -1,8 +1,7 @@
-//! `pxe-server`: what a machine needs to boot from the network, in one program.
+//! `pxe-server`: see the library's documentation for the map.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the services that hand these out come next"))]
-mod boot_files;
-#[cfg_attr(not(test), expect(dead_code, reason = "the daemon that runs it comes next"))]
-mod tftp;
+use std::process::ExitCode;
 
-fn main() {}
+fn main() -> ExitCode {
+    pxe_server::run()
+}

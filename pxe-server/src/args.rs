@@ -1,0 +1,105 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::daemon::{self, Services};
+use crate::{check, log};
+
+/// Boots machines over the network: DHCP, TFTP and HTTP in one program.
+#[derive(Debug, Parser)]
+#[command(name = "pxe-server", version, after_help = EXAMPLES)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the lab until SIGTERM or SIGINT.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve {
+        /// The configuration; an empty file and `lab.interface` are enough to begin with.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Answers HTTP only, needs no privilege and no interface: for networks whose own DHCP server hands out our URL.
+        #[arg(long)]
+        http_only: bool,
+    },
+    /// Says what is wrong with a configuration, its definitions and its images, without serving.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check {
+        /// The configuration.
+        #[arg(value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pxe-server check /etc/pxe-server/config.toml
+  pxe-server serve --config /etc/pxe-server/config.toml";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  pxe-server serve --config /etc/pxe-server/config.toml
+  pxe-server serve --config qemu-user-network.toml --http-only
+
+Privileges: CAP_NET_BIND_SERVICE for ports below 1024, CAP_NET_RAW to probe addresses, CAP_NET_ADMIN to answer clients
+that have no address yet. `systemd/pxe-server.service` grants them; for a program run by hand:
+  sudo setcap cap_net_bind_service,cap_net_raw,cap_net_admin+ep pxe-server";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  pxe-server check /etc/pxe-server/config.toml && systemctl restart pxe-server
+
+Exit code: 0 if all is well, 1 if something is wrong.";
+
+/// Does what the command line says; the exit code is 0 for success, 1 for a failure, 2 for a command line that is none.
+pub fn run() -> ExitCode {
+    let outcome = match Args::parse().command {
+        Command::Serve { config, http_only } => serve(&config, http_only),
+        Command::Check { config } => check::run(&config),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: &std::path::Path, http_only: bool) -> anyhow::Result<ExitCode> {
+    let config = Config::read(config)?;
+    log::start(&config.log)?;
+    let services = if http_only { Services::HttpOnly } else { Services::All };
+    daemon::run(&config, services)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn help_says_what_each_command_does() {
+        let help = |command: &str| {
+            let mut args = Args::command().term_width(100);
+            args.build();
+            args.find_subcommand_mut(command).expect("a command").render_long_help().to_string()
+        };
+
+        insta::assert_snapshot!("help_serve", help("serve"));
+        insta::assert_snapshot!("help_check", help("check"));
+    }
+}

@@ -1,0 +1,77 @@
+//! What is wrong with a configuration and its definitions, found without serving.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use lab_model::Inventory;
+
+use crate::config::Config;
+use crate::definitions::Folder;
+use crate::interface::{Interface, Netlink};
+use crate::lab::Lab;
+
+/// Prints what would be served to stdout, and what is wrong with it to stderr.
+///
+/// # Errors
+/// The configuration itself is wrong, or does not fit this machine.
+pub(crate) fn run(path: &Path) -> anyhow::Result<ExitCode> {
+    let config = Config::read(path)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let interfaces = runtime.block_on(async { Netlink::open()?.interfaces().await })?;
+    let report = Report::new(&config, &interfaces)?;
+    print!("{report}");
+    for problem in &report.problems {
+        eprintln!("problem: {problem}");
+    }
+    Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What would be served.
+struct Report {
+    interface: Option<Interface>,
+    lab: Lab,
+    port: u16,
+    machines: Vec<String>,
+    problems: Vec<String>,
+}
+
+impl Report {
+    fn new(config: &Config, interfaces: &[Interface]) -> anyhow::Result<Self> {
+        // Without an interface the configuration can only be one for `--http-only`.
+        let interface = config.lab.interface.as_ref().map(|_| Interface::of(config, interfaces)).transpose()?;
+        let lab = Lab::new(config, interface.as_ref())?;
+        let mut problems = Vec::new();
+        let files = match Folder::new(&config.definitions()).read(SystemTime::now()) {
+            Ok(files) => files.unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                problems.push(format!("{}: {error}", config.definitions().display()));
+                Vec::new()
+            }
+        };
+        let inventory = Inventory::build(&files, lab.server, &Inventory::default());
+        let definitions = config.definitions();
+        problems.extend(inventory.problems().iter().map(|problem| format!("{}/{problem}", definitions.display())));
+        let machines = inventory.machines().map(|machine| machine.name.to_string()).collect();
+        Ok(Self { interface, lab, port: config.http.port, machines, problems })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.interface {
+            Some(interface) => writeln!(f, "interface  {interface}")?,
+            None => writeln!(f, "interface  none: only `--http-only` can serve")?,
+        }
+        writeln!(f, "server     {}", self.lab.server)?;
+        match self.lab.pool {
+            Some(pool) => writeln!(f, "pool       {pool} ({} addresses)", pool.len())?,
+            None => writeln!(f, "pool       none: only machines with an address in their definition are answered")?,
+        }
+        writeln!(f, "url        {}", self.lab.base_url(self.port))?;
+        writeln!(f, "machines   {}: {}", self.machines.len(), self.machines.join(", "))
+    }
+}

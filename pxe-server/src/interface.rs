@@ -1,0 +1,127 @@
+//! The network interfaces of this machine, as the kernel has them (rtnetlink).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+use anyhow::Context;
+use futures_util::TryStreamExt;
+use lab_model::{Ipv4Net, MacAddr};
+use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::link::LinkAttribute;
+use rtnetlink::packet_route::neighbour::NeighbourState;
+use rtnetlink::{Handle, new_connection};
+
+use crate::config::{Config, Invalid};
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Interface {
+    /// Its name, as `ip link` shows it.
+    pub(crate) name: String,
+    /// The kernel's number for it.
+    pub(crate) index: u32,
+    /// Its IPv4 addresses, primary ones first.
+    pub(crate) addresses: Vec<Ipv4Net>,
+}
+
+/// A connection to the kernel's routing tables. It is served by a task of its own, which ends with the last clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Netlink {
+    handle: Handle,
+}
+
+impl Netlink {
+    /// Opens the connection; needs a runtime.
+    ///
+    /// # Errors
+    /// The kernel refuses the socket.
+    pub(crate) fn open() -> anyhow::Result<Self> {
+        let (connection, handle, _) = new_connection().context("cannot open a netlink socket")?;
+        tokio::spawn(connection);
+        Ok(Self { handle })
+    }
+
+    /// Every interface with its addresses.
+    ///
+    /// # Errors
+    /// The kernel refuses, or ends the connection.
+    pub(crate) async fn interfaces(&self) -> anyhow::Result<Vec<Interface>> {
+        let links: Vec<_> = self.handle.link().get().execute().try_collect().await.context("cannot list interfaces")?;
+        let mut interfaces = Vec::new();
+        for link in links {
+            let name = link.attributes.iter().find_map(|attribute| match attribute {
+                LinkAttribute::IfName(name) => Some(name.clone()),
+                _ => None,
+            });
+            if let Some(name) = name {
+                interfaces.push(Interface { name, index: link.header.index, addresses: Vec::new() });
+            }
+        }
+        let addresses: Vec<_> =
+            self.handle.address().get().execute().try_collect().await.context("cannot list addresses")?;
+        for message in addresses {
+            // On a point-to-point link `Address` is the other end; `Local` is ours wherever it is given.
+            let mut own = None;
+            for attribute in &message.attributes {
+                match attribute {
+                    AddressAttribute::Local(IpAddr::V4(address)) => own = Some(*address),
+                    AddressAttribute::Address(IpAddr::V4(address)) => own = own.or(Some(*address)),
+                    _ => {}
+                }
+            }
+            let network = own.and_then(|address| Ipv4Net::new(address, message.header.prefix_len));
+            let interface = interfaces.iter_mut().find(|interface| interface.index == message.header.index);
+            if let (Some(network), Some(interface)) = (network, interface) {
+                interface.addresses.push(network);
+            }
+        }
+        Ok(interfaces)
+    }
+
+    /// Tells the kernel which hardware has `address`, so that a datagram reaches a client that cannot answer ARP yet.
+    ///
+    /// # Errors
+    /// The program lacks CAP_NET_ADMIN, or the interface is gone.
+    pub(crate) async fn introduce(
+        &self,
+        interface: u32,
+        address: Ipv4Addr,
+        mac: MacAddr,
+    ) -> Result<(), rtnetlink::Error> {
+        // Reachable, not permanent: the kernel forgets it by itself.
+        let request =
+            self.handle.neighbours().add(interface, address.into()).state(NeighbourState::Reachable).replace();
+        request.link_layer_address(&mac.bytes()).execute().await
+    }
+}
+
+impl Interface {
+    /// The interface that the configuration names.
+    ///
+    /// # Errors
+    /// It names none, or this machine has no such; the message says which ones it has.
+    pub(crate) fn of(config: &Config, interfaces: &[Self]) -> Result<Self, Invalid> {
+        let others = || {
+            let others = interfaces.iter().filter(|interface| interface.name != "lo").map(Self::to_string);
+            others.collect::<Vec<_>>().join(", ")
+        };
+        let Some(name) = &config.lab.interface else {
+            let expected = "missing: expected the interface that machines boot on";
+            return Err(config.missing("lab.interface", format!("{expected}; this machine has {}", others())));
+        };
+        interfaces.iter().find(|interface| interface.name == *name.get_ref()).cloned().ok_or_else(|| {
+            let problem = format!("`{}` is no interface of this machine, which has {}", name.get_ref(), others());
+            config.invalid("lab.interface", name, problem)
+        })
+    }
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match self.addresses.as_slice() {
+            [] => f.write_str(" (no IPv4 address)"),
+            addresses => write!(f, " ({})", addresses.iter().map(Ipv4Net::to_string).collect::<Vec<_>>().join(", ")),
+        }
+    }
+}

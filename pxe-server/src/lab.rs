@@ -1,0 +1,126 @@
+//! The lab as this server finds it: a configuration that fits the network.
+
+use std::net::Ipv4Addr;
+
+use lab_model::Ipv4Net;
+use pxe_proto::boot::BaseUrl;
+
+use crate::config::{AddressRange, Config, Invalid, Router};
+use crate::interface::Interface;
+
+/// What the services must know of the network. Whoever holds one need not check it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lab {
+    /// The server's address, and the network that it and the machines are on.
+    pub(crate) server: Ipv4Net,
+    /// The addresses for machines that have none reserved; `None` where the network has no room.
+    pub(crate) pool: Option<AddressRange>,
+    /// The router that machines are told.
+    pub(crate) router: Option<Ipv4Addr>,
+    base_url: Option<BaseUrl>,
+}
+
+/// The most addresses that a pool has by itself: more would only cost memory under a flood of made-up clients.
+const DEFAULT_POOL_LIMIT: u32 = 1024;
+
+impl Lab {
+    /// Fits a configuration to the interface that machines boot on; without one, the configuration's word is taken.
+    ///
+    /// # Errors
+    /// The server has no such address, or the pool is not of its network.
+    pub(crate) fn new(config: &Config, interface: Option<&Interface>) -> Result<Self, Invalid> {
+        let server = server(config, interface)?;
+        let pool = match &config.dhcp.pool {
+            Some(written) => {
+                let (range, hosts) = (*written.get_ref(), server.hosts());
+                if let Some(outside) = [range.first, range.last].into_iter().find(|address| !hosts.contains(address)) {
+                    let problem = format!(
+                        "{outside} is outside the lab network {server}: expected addresses from {} to {}",
+                        hosts.start(),
+                        hosts.end()
+                    );
+                    return Err(config.invalid("dhcp.pool", written, problem));
+                }
+                Some(range)
+            }
+            None => default_pool(server),
+        };
+        let router = match config.dhcp.router {
+            None => Some(server.address()),
+            Some(Router::At(address)) => Some(address),
+            Some(Router::None) => None,
+        };
+        Ok(Self { server, pool, router, base_url: config.http.base_url })
+    }
+
+    /// How machines reach the HTTP server that listens on `port`.
+    pub(crate) fn base_url(&self, port: u16) -> BaseUrl {
+        self.base_url.unwrap_or(BaseUrl::new(self.server.address(), port))
+    }
+}
+
+fn server(config: &Config, interface: Option<&Interface>) -> Result<Ipv4Net, Invalid> {
+    match (&config.lab.address, interface) {
+        (Some(written), None) => Ok(*written.get_ref()),
+        (Some(written), Some(interface)) => {
+            let address = *written.get_ref();
+            if interface.addresses.contains(&address) {
+                return Ok(address);
+            }
+            let problem = format!(
+                "{address} is not an address of {interface}: add it with `ip address add {address} dev {}`, \
+                 or leave the key out to use the interface's own",
+                interface.name
+            );
+            Err(config.invalid("lab.address", written, problem))
+        }
+        (None, Some(interface)) => interface.addresses.first().copied().ok_or_else(|| {
+            let problem = format!(
+                "{name} has no IPv4 address: give it one with `ip address add 10.77.0.1/24 dev {name}`",
+                name = interface.name
+            );
+            config.missing("lab.address", problem)
+        }),
+        (None, None) => {
+            let expected = "expected the address under which machines reach this server, such as `10.0.2.2/24`";
+            Err(config.missing("lab.address", format!("missing: {expected}")))
+        }
+    }
+}
+
+/// The upper half of the network's hosts, without the server: the lower half is for reservations.
+fn default_pool(server: Ipv4Net) -> Option<AddressRange> {
+    let (low, high) = (server.hosts().start().to_bits(), server.hosts().end().to_bits());
+    let half = (high - low) / 2 + 1;
+    let first = (low + half).max(high.saturating_sub(DEFAULT_POOL_LIMIT - 1));
+    let own = server.address().to_bits();
+    // The server inside its own pool: the longer of the two sides is the pool.
+    let (first, last) = match own {
+        _ if own < first || own > high => (first, high),
+        _ if own - first > high - own => (first, own - 1),
+        _ => (own.checked_add(1)?, high),
+    };
+    (first <= last).then(|| AddressRange { first: Ipv4Addr::from_bits(first), last: Ipv4Addr::from_bits(last) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pool_is_the_upper_half_of_any_network() {
+        let pool = |server: &str| default_pool(server.parse().expect("a network")).map(|pool| pool.to_string());
+        let range = |text: &str| Some(text.to_owned());
+
+        assert_eq!(pool("10.77.0.1/24"), range("10.77.0.128-10.77.0.254"));
+        assert_eq!(pool("10.77.0.254/24"), range("10.77.0.128-10.77.0.253"));
+        assert_eq!(pool("10.77.0.130/24"), range("10.77.0.131-10.77.0.254"));
+        assert_eq!(pool("10.77.0.1/29"), range("10.77.0.4-10.77.0.6"));
+        assert_eq!(pool("10.77.0.1/30"), range("10.77.0.2-10.77.0.2"));
+        assert_eq!(pool("10.77.0.2/30"), None);
+        assert_eq!(pool("10.77.0.0/31"), range("10.77.0.1-10.77.0.1"));
+        assert_eq!(pool("10.77.0.1/32"), None);
+        assert_eq!(pool("10.0.0.1/8"), range("10.255.251.255-10.255.255.254"));
+        assert_eq!(pool("255.255.255.255/0"), range("255.255.251.255-255.255.255.254"));
+    }
+}

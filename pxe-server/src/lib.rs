@@ -1,0 +1,40 @@
+//! `pxe-server`: what a machine needs to boot from the network, in one program.
+//!
+//! This crate is the shell round the decisions of `pxe-proto`: sockets, files, clocks. Read it in this order.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | [`args`], [`config`], [`log`] | what the person who runs it says |
+//! | [`daemon`], [`notify`] | start: configuration, bind everything, inventory, tasks, ready; stop: signal or the first task that ends |
+//! | [`check`] | the same start without serving: what is wrong with this configuration, these definitions |
+//! | [`lab`] | a configuration that fits the network |
+//! | [`interface`], [`sockets`], [`port_owner`] | the lab's network interface, the sockets on it, who else has them |
+//! | [`definitions`], [`inventory`] | the machines as their definition files have them now |
+//! | [`journal`] | what happened to each machine |
+//! | [`tftp`] | the protocol by which firmware fetches its first file |
+//! | [`boot_files`] | the programs that a boot begins with, embedded |
+//!
+//! One task owns each piece of state and is its only writer; everybody else gets snapshots. What comes from the network
+//! can be ignored, refused or answered, but it cannot end a task.
+//!
+//! Deliberately not here: any decision about a packet, a script or a definition; those are pure and in `crates/`.
+
+#![allow(dead_code, reason = "the services that use the rest come next")]
+
+mod args;
+mod boot_files;
+mod check;
+mod config;
+mod daemon;
+mod definitions;
+mod interface;
+mod inventory;
+mod journal;
+mod lab;
+mod log;
+mod notify;
+mod port_owner;
+mod sockets;
+mod tftp;
+
+pub use args::run;

@@ -1,0 +1,155 @@
+//! Who has a port that we want: `/proc/net` names the socket, `/proc/<pid>/fd` the process.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// What a port belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// DHCP and TFTP.
+    Udp,
+    /// HTTP.
+    Tcp,
+}
+
+/// Whoever has a port.
+#[derive(Debug, PartialEq, Eq)]
+struct Owner {
+    pid: u32,
+    program: String,
+}
+
+/// In `/proc/net/tcp`, `st` of a socket that listens (the kernel's `TCP_LISTEN`).
+const TCP_LISTEN: &str = "0A";
+
+/// Turns a failed bind into what the person who started us can do about it.
+pub(crate) fn explain(error: io::Error, protocol: Protocol, port: u16) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow::anyhow!("{}", in_use(protocol, port)),
+        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "{protocol} port {port} needs CAP_NET_BIND_SERVICE, which this process lacks: start it from the systemd unit, \
+             or run `sudo setcap cap_net_bind_service,cap_net_raw,cap_net_admin+ep` on the program"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            anyhow::anyhow!("{protocol} port {port} cannot be bound: no interface has the address")
+        }
+        _ => anyhow::Error::new(error).context(format!("{protocol} port {port} cannot be bound")),
+    }
+}
+
+fn in_use(protocol: Protocol, port: u16) -> String {
+    let sockets = sockets(protocol, port);
+    match owner(&sockets) {
+        Some(Owner { pid, program }) => {
+            format!("address in use: {protocol} port {port} is held by {program} (pid {pid}): stop it first")
+        }
+        None => {
+            let flag = match protocol {
+                Protocol::Udp => 'u',
+                Protocol::Tcp => 't',
+            };
+            format!(
+                "address in use: {protocol} port {port} is held by a process that we may not see: \
+                 `sudo ss -ln{flag}p sport = :{port}` names it"
+            )
+        }
+    }
+}
+
+/// The inodes of the sockets that have this port, in this network namespace.
+fn sockets(protocol: Protocol, port: u16) -> Vec<u64> {
+    let tables = match protocol {
+        Protocol::Udp => ["/proc/net/udp", "/proc/net/udp6"],
+        Protocol::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
+    };
+    let read = |table| fs::read_to_string(table).unwrap_or_default();
+    tables.into_iter().flat_map(|table| inodes(&read(table), protocol, port)).collect()
+}
+
+/// Reads one of the kernel's socket tables (proc_pid_net(5)): `sl local_address rem_address st … inode …`.
+fn inodes(table: &str, protocol: Protocol, port: u16) -> Vec<u64> {
+    let inode = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let (_, local_port) = fields.get(1)?.rsplit_once(':')?;
+        let listens = protocol == Protocol::Udp || *fields.get(3)? == TCP_LISTEN;
+        let same = u16::from_str_radix(local_port, 16).ok()? == port;
+        fields.get(9)?.parse().ok().filter(|_| same && listens)
+    };
+    table.lines().skip(1).filter_map(inode).collect()
+}
+
+/// The first process that has one of these sockets open, among those that we may look at.
+fn owner(sockets: &[u64]) -> Option<Owner> {
+    let links: Vec<_> = sockets.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    let holds = |process: &Path| {
+        let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+        files
+            .filter_map(|file| fs::read_link(file.path()).ok())
+            .any(|link| links.iter().any(|wanted| link == Path::new(wanted)))
+    };
+    fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
+        let pid = process.file_name().to_str()?.parse().ok()?;
+        let program = fs::read_to_string(process.path().join("comm")).ok()?.trim_end().to_owned();
+        holds(&process.path()).then_some(Owner { pid, program })
+    })
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+
+    use super::*;
+
+    #[test]
+    fn finds_who_has_a_udp_port() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("any port");
+        let port = socket.local_addr().expect("it is bound").port();
+
+        let owner = owner(&sockets(Protocol::Udp, port)).expect("ourselves");
+
+        assert_eq!(owner.pid, std::process::id());
+    }
+
+    #[test]
+    fn a_connection_is_no_listener() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("any port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let client = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        let (_server, _) = listener.accept().expect("a client connected");
+
+        assert_eq!(sockets(Protocol::Tcp, port).len(), 1);
+        assert!(sockets(Protocol::Tcp, client.local_addr().expect("it is connected").port()).is_empty());
+    }
+
+    #[test]
+    fn a_port_in_use_names_its_owner() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("any port");
+        let port = socket.local_addr().expect("it is bound").port();
+
+        let error = explain(io::ErrorKind::AddrInUse.into(), Protocol::Udp, port).to_string();
+
+        let pid = std::process::id();
+        assert!(error.starts_with(&format!("address in use: UDP port {port} is held by ")), "{error}");
+        assert!(error.ends_with(&format!(" (pid {pid}): stop it first")), "{error}");
+    }
+
+    #[test]
+    fn reads_the_kernels_table() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+             \x20 67: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 31337 2 0000000000000000 0\n";
+
+        assert_eq!(inodes(table, Protocol::Udp, 67), [31337]);
+        assert_eq!(inodes(table, Protocol::Udp, 68), [] as [u64; 0]);
+    }
+}
