@@ -62,7 +62,6 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     let mut tasks = Tasks::default();
     tasks.spawn("inventory", reader.run());
     tasks.spawn("journal", writer.run());
-    drop((inventory, journal));
 
     let status = format!("serves {} at {}", lab.server, bound.url);
     info!(network = %lab.server, url = %bound.url, services = ?services, "ready");
@@ -81,6 +80,8 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     };
     notify::stopping();
     shutdown.cancel();
+    // Both tasks end when nobody has use for them any more.
+    drop((inventory, journal));
     if timeout(STOP_LIMIT, tasks.all_end()).await.is_err() {
         warn!(tasks = ?tasks.names(), "did not end in time");
     }
