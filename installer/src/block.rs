@@ -1,0 +1,67 @@
+//! One megabyte of disk in memory.
+
+use std::ops::{Deref, DerefMut};
+
+/// A buffer for direct I/O: up to 1 MiB of bytes whose start is aligned to a page.
+#[derive(Debug)]
+pub struct Block {
+    /// Longer than a block, so that an aligned start is somewhere inside.
+    memory: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl Block {
+    /// The most that a block holds, and its distance from the next one on the disk.
+    pub const SIZE: usize = 1 << 20;
+
+    /// A block full of zeros.
+    pub fn zeroed() -> Self {
+        let memory = vec![0; Self::SIZE + ALIGNMENT];
+        let start = memory.as_ptr().align_offset(ALIGNMENT);
+        Self { memory, start, length: Self::SIZE }
+    }
+
+    /// A block with a copy of `bytes`, at most [`Block::SIZE`] of them.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut block = Self::zeroed();
+        block.resize(bytes.len());
+        block.copy_from_slice(bytes);
+        block
+    }
+
+    /// Makes it `length` bytes long, at most [`Block::SIZE`]; what is beyond its earlier length is undetermined.
+    pub fn resize(&mut self, length: usize) {
+        assert!(length <= Self::SIZE, "a block holds at most 1 MiB");
+        self.length = length;
+    }
+}
+
+impl Deref for Block {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.memory[self.start..self.start + self.length]
+    }
+}
+
+impl DerefMut for Block {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.start + self.length]
+    }
+}
+
+/// What `O_DIRECT` wants of memory on every device that Linux drives.
+const ALIGNMENT: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_starts_on_a_page() {
+        let blocks: Vec<_> = (0..8).map(|_| Block::zeroed()).collect();
+
+        assert!(blocks.iter().all(|block| block.as_ptr().align_offset(ALIGNMENT) == 0 && block.len() == Block::SIZE));
+    }
+}

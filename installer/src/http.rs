@@ -1,0 +1,74 @@
+//! The HTTP client: HTTP/1.1 without TLS, to addresses only.
+//!
+//! Names are deliberately not resolved. The server writes its own address into every URL, and a static binary that asks
+//! the C library for a name would need that library's plug-ins, which no initrd has.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{NextTimeout, TcpConnector};
+use ureq::{Agent, Error};
+
+/// A client whose connections give up when nothing arrives for [`SILENCE`], and that hands every status to the caller.
+pub fn agent() -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .proxy(None)
+        .max_redirects(3)
+        .timeout_connect(Some(CONNECT))
+        .timeout_recv_response(Some(SILENCE))
+        .timeout_per_read(Some(SILENCE))
+        .timeout_per_write(Some(SILENCE))
+        .user_agent(concat!("pvmlab-installer/", env!("CARGO_PKG_VERSION")))
+        .build();
+    Agent::with_parts(config, TcpConnector::default(), Addresses)
+}
+
+/// Reads the address out of a URL, and knows no names.
+#[derive(Debug)]
+struct Addresses;
+
+impl Resolver for Addresses {
+    fn resolve(&self, uri: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        if uri.scheme_str() != Some("http") {
+            return Err(Error::BadUri(format!("{uri}: expected a URL with `http://`")));
+        }
+        let host = uri.host().unwrap_or_default();
+        let Ok(address) = host.trim_matches(['[', ']']).parse() else {
+            return Err(Error::BadUri(format!(
+                "{uri}: expected an IP address instead of `{host}`, names are not resolved"
+            )));
+        };
+        let mut addresses = self.empty();
+        addresses.push(SocketAddr::new(address, uri.port_u16().unwrap_or(80)));
+        Ok(addresses)
+    }
+}
+
+/// How long a server may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long a connection may be silent before it counts as broken: a server that was switched off sends no RST.
+pub const SILENCE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_that_it_resolves_no_names() {
+        for (url, reason) in [
+            (
+                "http://server.lab/x",
+                "http://server.lab/x: expected an IP address instead of `server.lab`, names are not resolved",
+            ),
+            ("https://10.0.0.1/x", "https://10.0.0.1/x: expected a URL with `http://`"),
+        ] {
+            let error = agent().get(url).call().expect_err("no such address");
+
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The installer: PID 1 of a network-booted machine's initrd.
+//!
+//! Deliberately not here: anything that knows a distribution. The image is a disk with a GUID partition table, the seed is an
+//! ISO 9660 image, and what they contain is nobody's business.
+
+pub mod block;
+pub mod config;
+pub mod console;
+pub mod device;
+pub mod fetch;
+pub mod http;
+pub mod install;
+pub mod partition;
+pub mod patience;
+pub mod rehearse;
+pub mod report;
+pub mod seed;
+pub mod size;
+pub mod stream;
+pub mod write;
+
+pub use block::Block;
+pub use device::Device;
+pub use fetch::Download;
+pub use install::Failure;
+pub use patience::Patience;
+pub use report::Reports;
