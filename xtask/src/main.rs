@@ -1,11 +1,13 @@
 //! `cargo xtask`: the commands that people and CI run.
 //!
 //! One file for each command; what several of them need is beside them: [`cache`] keeps what was built or fetched outside
-//! of the clone, [`packages`] installs what the machine lacks, [`progress`] shows what a long step is doing.
+//! of the clone, [`packages`] installs what the machine lacks, [`tools`] builds what no package has, [`progress`] shows what
+//! a long step is doing.
 
 mod boot_files;
 mod cache;
 mod debian;
+mod deny;
 mod dist;
 mod elf;
 mod image;
@@ -13,7 +15,9 @@ mod ipxe;
 mod packages;
 mod progress;
 mod replace;
+mod setup;
 mod toolchain;
+mod tools;
 
 use std::{path::Path, process::ExitCode};
 
@@ -35,9 +39,10 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     BootFiles(boot_files::Arguments),
+    Deny(deny::Arguments),
     Dist(dist::Arguments),
     Image(image::Arguments),
-    Setup(packages::Arguments),
+    Setup(setup::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -46,9 +51,10 @@ fn main() -> ExitCode {
 
     let outcome = match arguments.command {
         Command::BootFiles(arguments) => boot_files::run(&arguments, consent),
+        Command::Deny(arguments) => deny::run(&arguments),
         Command::Dist(arguments) => dist::run(&arguments, consent),
         Command::Image(arguments) => image::run(&arguments, consent),
-        Command::Setup(arguments) => packages::run(&arguments, consent),
+        Command::Setup(arguments) => setup::run(&arguments, consent),
     };
 
     match outcome {

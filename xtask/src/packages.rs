@@ -15,16 +15,13 @@ use crate::progress::Step;
 
 mod apt;
 
-/// Installs what the other commands need.
-#[derive(clap::Args)]
-pub(crate) struct Arguments {}
-
-/// Runs `cargo xtask setup`.
-pub(crate) fn run(_: &Arguments, consent: Consent) -> Result<()> {
+/// Everything that some command needs.
+///
+/// # Errors
+/// Those of [`require`].
+pub(crate) fn require_all(consent: Consent) -> Result<()> {
     let all: Vec<Package> = [IMAGE, ROOTLESS_IMAGE, FOREIGN_IMAGE, QEMU, NETWORK, PEERS, DIST].concat();
-    require(&all, consent)?;
-    println!("all packages are there");
-    Ok(())
+    require(&all, consent)
 }
 
 /// Whether packages may be installed.

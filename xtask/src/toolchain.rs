@@ -163,9 +163,9 @@ fn linker_variable(arch: Arch) -> &'static str {
 fn check_linker(arch: Arch) -> Result<()> {
     let compiler = compiler(arch);
     let found = output(compiler, ["-print-file-name=libc.a"])
-        .with_context(|| format!("no linker for {arch}: `cargo xtask packages` installs it"))?;
+        .with_context(|| format!("no linker for {arch}: `cargo xtask setup` installs it"))?;
     // A C compiler repeats a name that it knows no path for.
-    ensure!(Path::new(&found).is_absolute(), "{compiler} has no static C library: `cargo xtask packages` installs it");
+    ensure!(Path::new(&found).is_absolute(), "{compiler} has no static C library: `cargo xtask setup` installs it");
     Ok(())
 }
 
