@@ -1,0 +1,162 @@
+//! What replies contain (RFC 2131 §4.3.1, table 3).
+
+use std::net::Ipv4Addr;
+
+use lab_model::{Firmware, Stage, What};
+use pxe_proto::dhcp::{Destination, Ignored, ReplyKind};
+
+use crate::answer::Answer;
+use crate::lan::{Lan, config, host, machines};
+use crate::packet::{DISCOVER, INFORM, Packet, mac};
+
+const BIOS: &[u8] = b"PXEClient:Arch:00000:UNDI:002001";
+
+#[test]
+fn a_bios_finds_its_boot_file_in_the_header_and_in_the_options() {
+    let mut lan = Lan::new(config(), machines(&[]));
+    let packet = Packet::new(DISCOVER, mac(1)).option(60, BIOS).option(93, &[0, 0]);
+
+    let answer = lan.answer(&packet);
+
+    assert_eq!((answer.next_server, answer.file.as_str()), (host(1), "undionly.kpxe"));
+    assert_eq!(answer.option(66), Some(&b"10.77.0.1"[..]));
+    assert_eq!(answer.option(67), Some(&b"undionly.kpxe"[..]));
+    assert_eq!(answer.reply.event, Some((mac(1), What::Offer { address: answer.yours, firmware: Firmware::Bios })));
+}
+
+#[test]
+fn a_firmware_that_ends_the_boot_file_name_itself_harms_no_option() {
+    let mut lan = Lan::new(config(), machines(&[]));
+    let packet = Packet::new(DISCOVER, mac(1)).option(60, BIOS).option(93, &[0, 0]).option(61, &[1, 2]);
+    let mut reply = lan.answer(&packet).reply;
+    let name = b"undionly.kpxe";
+    let before = Answer::of(reply.clone()).codes();
+
+    // As EDK2 does with the byte behind the option.
+    let at = reply.message.windows(name.len()).rposition(|window| window == name).expect("option 67");
+    reply.message[at + name.len()] = 0;
+
+    assert_eq!(Answer::of(reply).codes(), before);
+}
+
+#[test]
+fn an_operating_system_is_told_its_name_and_nothing_to_boot() {
+    let mut lan = Lan::new(config(), machines(&[(1, Some(host(10)))]));
+    lan.offer(1);
+
+    let answer = lan.answer(&Packet::select(mac(1), host(10), host(1)));
+
+    assert_eq!((answer.next_server, answer.file.as_str()), (Ipv4Addr::UNSPECIFIED, ""));
+    assert_eq!(answer.codes(), [53, 54, 51, 58, 59, 1, 3, 6, 12, 15, 28]);
+    assert_eq!(answer.option(12), Some(&b"m1"[..]));
+    let (_, what) = answer.reply.event.expect("an event");
+    assert_eq!(what.stage(), Some(Stage::System));
+}
+
+#[test]
+fn the_installer_is_told_from_the_installed_system() {
+    let mut lan = Lan::new(config(), machines(&[(1, Some(host(10)))]));
+    let class = lab_model::VENDOR_CLASS.as_bytes();
+
+    let answer = lan.answer(&Packet::select(mac(1), host(10), host(1)).option(60, class));
+
+    assert_eq!(answer.reply.firmware, Firmware::Installer);
+    let (_, what) = answer.reply.event.expect("an event");
+    assert_eq!(what.stage(), Some(Stage::Installer));
+}
+
+/// RFC 6842 §3 and RFC 3046 §2.2.
+#[test]
+fn the_client_identifier_and_the_relays_option_are_echoed_last() {
+    let mut lan = Lan::new(config(), machines(&[]));
+    let identifier = [1, 0x52, 0x54, 0, 0, 0, 1];
+    let relayed = [1, 4, b'e', b't', b'h', b'0', 2, 1, 9, 151, 2, 1, 1];
+    let with = |packet: Packet| packet.relay(host(200)).option(82, &relayed).option(61, &identifier);
+
+    let discover = with(Packet::new(DISCOVER, mac(1)));
+    let refused = with(Packet::reboot(mac(1), host(50)));
+
+    for packet in [discover, refused] {
+        let answer = lan.answer(&packet);
+        let last = &answer.options[answer.options.len() - 2..];
+        assert_eq!(last, [(61, identifier.to_vec()), (82, relayed.to_vec())]);
+    }
+}
+
+/// RFC 2131 §2 and RFC 2132 §9.10.
+#[test]
+fn no_message_is_longer_than_its_client_accepts() {
+    let mut lan = Lan::new(config(), machines(&[(1, None)]));
+    let long = Packet::new(DISCOVER, mac(1)).option(60, BIOS).option(93, &[0, 0]).option(61, &[7; 250]);
+    let sized = |size: u16| long.clone().option(57, &size.to_be_bytes());
+
+    let all = vec![53, 54, 51, 58, 59, 1, 3, 6, 12, 15, 28, 66, 67, 61];
+    let lean = vec![53, 54, 51, 58, 59, 1, 3, 67, 61];
+    for (packet, longest, codes) in [
+        (long.clone(), 548, lean.clone()),
+        (sized(0), 548, lean),
+        (sized(1472), 1444, all.clone()),
+        (sized(65280), 1472, all),
+    ] {
+        let answer = lan.answer(&packet);
+        assert!(answer.reply.message.len() <= longest, "{}", answer.reply.message.len());
+        assert_eq!(answer.codes(), codes);
+    }
+}
+
+#[test]
+fn what_the_relay_takes_out_again_does_not_count_for_the_client() {
+    let mut lan = Lan::new(config(), machines(&[]));
+
+    let answer = lan.answer(&Packet::new(DISCOVER, mac(1)).relay(host(200)).option(82, &[7; 600]));
+
+    assert_eq!(answer.option(82), Some(&[7; 600][..]));
+    assert_eq!(answer.option(15), Some(&b"pvmlab.local"[..]));
+}
+
+#[test]
+fn no_message_is_shorter_than_bootp() {
+    let mut lan = Lan::new(config(), machines(&[]));
+
+    assert_eq!(lan.answer(&Packet::reboot(mac(1), host(50))).reply.message.len(), 300);
+}
+
+#[test]
+fn a_name_that_could_not_stand_in_a_log_is_left_out() {
+    let mut lan = Lan::new(config(), machines(&[]));
+    let mut hostname = |name: &[u8]| {
+        let answer = lan.answer(&Packet::reboot(mac(1), host(100)).option(12, name));
+        answer.reply.commit.expect("a lease to keep").hostname
+    };
+
+    assert_eq!(hostname(b"web-1\0"), Some("web-1".to_owned()));
+    assert_eq!(hostname(b"a\nb"), None);
+    assert_eq!(hostname(b"\xff"), None);
+    assert_eq!(hostname(&[b'a'; 64]), None);
+}
+
+#[test]
+fn options_in_the_place_of_the_names_are_read() {
+    let mut lan = Lan::new(config(), machines(&[]));
+    let mut file = [0; 128];
+    file[..7].copy_from_slice(&[50, 4, 10, 77, 0, 101, 255]);
+
+    let answer = lan.answer(&Packet::new(DISCOVER, mac(1)).set(108, &file).option(52, &[1]));
+
+    assert_eq!(answer.yours, host(101));
+}
+
+#[test]
+fn inform_gets_parameters_and_no_lease() {
+    let mut lan = Lan::new(config(), machines(&[]));
+
+    let answer = lan.answer(&Packet::new(INFORM, mac(1)).client_address(host(50)).broadcast());
+
+    assert_eq!((answer.kind(), answer.yours), (ReplyKind::Ack, Ipv4Addr::UNSPECIFIED));
+    assert_eq!(answer.destination(), Destination::Unicast(host(50)));
+    assert_eq!(answer.codes(), [53, 54, 1, 3, 6, 15, 28]);
+    assert_eq!(lan.engine.leases().count(), 0);
+    assert_eq!(lan.ignored(&Packet::new(INFORM, mac(1))), Ignored::NoAddress);
+    let foreign = Ipv4Addr::new(192, 168, 1, 10);
+    assert_eq!(lan.ignored(&Packet::new(INFORM, mac(1)).client_address(foreign)), Ignored::ForeignClient(foreign));
+}

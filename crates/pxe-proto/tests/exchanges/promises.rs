@@ -1,0 +1,257 @@
+//! What holds whatever clients do: nobody has an address that somebody else has, or that is reserved for another.
+//!
+//! The model is the clients' side: what each was promised, and until when. It knows nothing of how the engine keeps that.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lab_model::{Inventory, MacAddr};
+use proptest::prelude::*;
+use pxe_proto::dhcp::{Action, Config, LeaseState, ReplyKind};
+
+use crate::answer::Answer;
+use crate::lan::{DECLINE_HOLD, LEASE, Lan, OFFER_HOLD, config, host, machines};
+use crate::packet::{DECLINE, DISCOVER, Packet, RELEASE, mac};
+
+const CLIENTS: u8 = 9;
+
+/// One step of a lab's life; addresses are counted from the network's first.
+#[derive(Clone, Debug)]
+enum Step {
+    Discover {
+        client: u8,
+        wish: Option<u8>,
+    },
+    /// Takes up the last offer that it got, or asks for this address as if it had been offered.
+    Select {
+        client: u8,
+        instead: Option<u8>,
+    },
+    SelectElsewhere {
+        client: u8,
+    },
+    /// Asks to keep the last address that it had, or this one.
+    Renew {
+        client: u8,
+        instead: Option<u8>,
+    },
+    Reboot {
+        client: u8,
+        instead: Option<u8>,
+    },
+    Decline {
+        client: u8,
+    },
+    Release {
+        client: u8,
+    },
+    Define {
+        which: usize,
+    },
+    Wait {
+        seconds: u64,
+    },
+    SetClockBack {
+        seconds: u64,
+    },
+    Crash,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let client = || 1..=CLIENTS;
+    let address = || prop::option::weighted(0.2, 98_u8..108);
+    prop_oneof![
+        6 => (client(), address()).prop_map(|(client, wish)| Step::Discover { client, wish }),
+        6 => (client(), address()).prop_map(|(client, instead)| Step::Select { client, instead }),
+        1 => client().prop_map(|client| Step::SelectElsewhere { client }),
+        3 => (client(), address()).prop_map(|(client, instead)| Step::Renew { client, instead }),
+        3 => (client(), address()).prop_map(|(client, instead)| Step::Reboot { client, instead }),
+        1 => client().prop_map(|client| Step::Decline { client }),
+        1 => client().prop_map(|client| Step::Release { client }),
+        1 => (0_usize..4).prop_map(|which| Step::Define { which }),
+        3 => (0_u64..1000).prop_map(|seconds| Step::Wait { seconds }),
+        1 => (0_u64..10_000).prop_map(|seconds| Step::SetClockBack { seconds }),
+        1 => Just(Step::Crash),
+    ]
+}
+
+/// Inventories that give the same addresses, in the pool and outside of it, to different machines.
+fn inventories() -> [Arc<Inventory>; 4] {
+    [
+        machines(&[]),
+        machines(&[(1, Some(host(101))), (2, Some(host(106))), (3, None)]),
+        machines(&[(1, Some(host(106))), (2, Some(host(101))), (4, Some(host(100)))]),
+        machines(&[(5, Some(host(101))), (6, Some(host(102))), (7, Some(host(107)))]),
+    ]
+}
+
+/// What the clients believe, and the time that really passes.
+struct World {
+    lan: Lan,
+    inventories: [Arc<Inventory>; 4],
+    which: usize,
+    real: SystemTime,
+    leases: BTreeMap<Ipv4Addr, (MacAddr, SystemTime)>,
+    offers: BTreeMap<Ipv4Addr, (MacAddr, SystemTime)>,
+    probation: BTreeMap<Ipv4Addr, SystemTime>,
+    last_offer: BTreeMap<u8, Ipv4Addr>,
+    last_lease: BTreeMap<u8, Ipv4Addr>,
+}
+
+impl World {
+    fn new(config: Config) -> Self {
+        let inventories = inventories();
+        let lan = Lan::new(config, inventories[0].clone());
+        Self {
+            real: lan.now,
+            lan,
+            inventories,
+            which: 0,
+            leases: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            probation: BTreeMap::new(),
+            last_offer: BTreeMap::new(),
+            last_lease: BTreeMap::new(),
+        }
+    }
+
+    fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
+        let server = self.lan.config.server.address();
+        let (client, packet) = match step {
+            Step::Discover { client, wish } => {
+                let packet = Packet::new(DISCOVER, mac(client));
+                (client, wish.map(|wish| packet.clone().option(50, &host(wish).octets())).unwrap_or(packet))
+            }
+            Step::Select { client, instead } => {
+                let offer = instead.map(host).or(self.last_offer.get(&client).copied());
+                let Some(address) = offer else { return Ok(()) };
+                (client, Packet::select(mac(client), address, server))
+            }
+            Step::SelectElsewhere { client } => {
+                self.offers.retain(|_, (holder, _)| *holder != mac(client));
+                (client, Packet::select(mac(client), host(200), host(2)))
+            }
+            Step::Renew { client, instead } => {
+                let Some(address) = instead.map(host).or(self.last_lease.get(&client).copied()) else { return Ok(()) };
+                (client, Packet::renew(mac(client), address))
+            }
+            Step::Reboot { client, instead } => {
+                let Some(address) = instead.map(host).or(self.last_lease.get(&client).copied()) else { return Ok(()) };
+                (client, Packet::reboot(mac(client), address))
+            }
+            Step::Decline { client } => {
+                let Some(address) = self.last_lease.get(&client).copied() else { return Ok(()) };
+                (client, Packet::new(DECLINE, mac(client)).option(50, &address.octets()).option(54, &server.octets()))
+            }
+            Step::Release { client } => {
+                let Some(address) = self.last_lease.get(&client).copied() else { return Ok(()) };
+                (client, Packet::new(RELEASE, mac(client)).client_address(address).option(54, &server.octets()))
+            }
+            Step::Define { which } => {
+                self.which = which;
+                self.lan.engine.set_inventory(self.inventories[which].clone());
+                let inventory = &self.inventories[which];
+                self.offers.retain(|address, _| inventory.by_address(*address).is_none());
+                return Ok(());
+            }
+            Step::Wait { seconds } => {
+                self.lan.now += Duration::from_secs(seconds);
+                self.real += Duration::from_secs(seconds);
+                return Ok(());
+            }
+            Step::SetClockBack { seconds } => {
+                self.lan.now -= Duration::from_secs(seconds);
+                return Ok(());
+            }
+            Step::Crash => {
+                self.offers.clear();
+                self.lan.restart(self.inventories[self.which].clone());
+                return Ok(());
+            }
+        };
+        self.leases.retain(|_, (_, until)| *until > self.real);
+        self.offers.retain(|_, (_, until)| *until > self.real);
+        self.probation.retain(|_, until| *until > self.real);
+        match self.lan.send(&packet.bytes()) {
+            Action::Reply(reply) => self.hear(client, &Answer::of(*reply)),
+            Action::Record(change) => {
+                let lease = change.lease;
+                prop_assert_eq!(lease.mac, mac(client));
+                self.leases.remove(&lease.address);
+                self.offers.remove(&lease.address);
+                if lease.state == LeaseState::Declined {
+                    self.probation.insert(lease.address, self.real + DECLINE_HOLD);
+                }
+                Ok(())
+            }
+            Action::Ignore(_) => Ok(()),
+        }
+    }
+
+    fn hear(&mut self, client: u8, answer: &Answer) -> Result<(), TestCaseError> {
+        let (mac, address) = (mac(client), answer.yours);
+        if answer.kind() == ReplyKind::Nak {
+            return Ok(());
+        }
+        let reserved_for = self.inventories[self.which].by_address(address).map(|machine| machine.mac);
+        prop_assert!(reserved_for.is_none_or(|owner| owner == mac), "{address} is reserved for another than {mac}");
+        let in_pool = self.lan.config.pool.as_ref().is_some_and(|pool| pool.contains(&address));
+        prop_assert!(in_pool || reserved_for.is_some(), "{address} is nobody's to give");
+        for promised in [&self.leases, &self.offers] {
+            let other = promised.get(&address).filter(|(holder, _)| *holder != mac);
+            prop_assert_eq!(other, None, "{} is promised to two, now to {}", address, mac);
+        }
+        prop_assert_eq!(self.probation.get(&address), None, "{} is on probation", address);
+
+        self.offers.retain(|_, (holder, _)| *holder != mac);
+        if answer.kind() == ReplyKind::Offer {
+            self.offers.insert(address, (mac, self.real + OFFER_HOLD));
+            self.last_offer.insert(client, address);
+        } else {
+            prop_assert!(answer.reply.commit.is_some());
+            self.leases.retain(|_, (holder, _)| *holder != mac);
+            self.leases.insert(address, (mac, self.real + LEASE));
+            self.last_lease.insert(client, address);
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_address_is_promised_to_one_machine_at_a_time(steps in prop::collection::vec(step(), 1..150)) {
+        let mut config = config();
+        config.pool = Some(host(100)..=host(104));
+        let mut world = World::new(config);
+
+        for step in steps {
+            world.take(step)?;
+
+            // The pool, and the addresses outside of it that any inventory reserves.
+            prop_assert!(world.lan.engine.leases().count() <= 5 + 2);
+        }
+    }
+}
+
+/// Hardware addresses are cheap: whoever makes up a million of them gets the pool's addresses, and nobody else's memory.
+#[test]
+fn what_is_kept_is_bounded_by_the_pool() {
+    let mut config = config();
+    config.pool = Some(host(2)..=host(254));
+    let mut lan = Lan::new(config, machines(&[]));
+
+    for number in 0..20_000_u32 {
+        let [_, a, b, c] = number.to_be_bytes();
+        let mac = MacAddr::new([2, 0, 0, a, b, c]);
+        if let Action::Reply(reply) = lan.send(&Packet::new(DISCOVER, mac).bytes()) {
+            lan.send(&Packet::select(mac, reply.address, host(1)).bytes());
+        }
+        lan.wait(Duration::from_secs(20));
+    }
+
+    assert_eq!(lan.engine.leases().count(), 253);
+}
