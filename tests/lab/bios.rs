@@ -7,7 +7,7 @@ use crate::{images, limits::BOOT};
 
 #[test]
 fn a_bios_machine_reaches_its_boot_script_and_fetches_what_it_names() {
-    let lab = Lab::start(Service::Network, &images::folder()).unwrap();
+    let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
     lab.define(&lab.target("old".parse().unwrap(), Arch::X86_64, MAC, images::name())).unwrap();
     let hardware = Hardware::new(Arch::X86_64, MAC, lab.link(MAC).unwrap()).unwrap();
     let hardware = hardware.with_bios().with_blank_disk(4).unwrap();

@@ -1,13 +1,11 @@
 //! The images that tests install.
 
-use std::path::PathBuf;
-
 use lab_model::{Arch, ImageManifest, ImageName, MANIFEST_FILE};
+use lab_tests::Supplies;
 
-/// The folder of all images.
-pub(crate) fn folder() -> PathBuf {
-    let folder = std::env::var_os("PVMLAB_IMAGES");
-    folder.expect("run `cargo xtask test`, which builds the images and names their folder in PVMLAB_IMAGES").into()
+/// What `cargo xtask test` made for these tests.
+pub(crate) fn supplies() -> Supplies {
+    Supplies::from_environment().unwrap()
 }
 
 /// The image that is installed.
@@ -17,7 +15,7 @@ pub(crate) fn name() -> ImageName {
 
 /// What the image for `arch` consists of.
 pub(crate) fn manifest(arch: Arch) -> ImageManifest {
-    let file = folder().join(name().as_str()).join(arch.as_str()).join(MANIFEST_FILE);
+    let file = supplies().images.join(name().as_str()).join(arch.as_str()).join(MANIFEST_FILE);
     let text = std::fs::read_to_string(&file)
         .unwrap_or_else(|error| panic!("cannot read {}: {error}: run `cargo xtask image debian-12`", file.display()));
     ImageManifest::from_json(&text).expect("a manifest")

@@ -20,7 +20,7 @@ fn a_blank_x86_64_machine_is_installed_and_lets_us_in() {
 }
 
 fn installs(arch: Arch) {
-    let lab = Lab::start(Service::Network, &images::folder()).unwrap();
+    let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
     lab.define(&lab.target("web".parse().unwrap(), arch, MAC, images::name())).unwrap();
     let link = lab.link(MAC).unwrap();
     let hardware = Hardware::new(arch, MAC, link.clone()).unwrap().with_blank_disk(DISK_GIB).unwrap();

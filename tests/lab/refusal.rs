@@ -7,7 +7,7 @@ use crate::{images, limits::BOOT};
 
 #[test]
 fn an_unknown_machine_says_so_on_its_console() {
-    let lab = Lab::start(Service::Network, &images::folder()).unwrap();
+    let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
 
     let _guest = says_on_its_console(&lab, "no definition");
 
@@ -18,7 +18,7 @@ fn an_unknown_machine_says_so_on_its_console() {
 
 #[test]
 fn a_machine_whose_image_is_missing_says_so_on_its_console() {
-    let lab = Lab::start(Service::Network, &images::folder()).unwrap();
+    let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
     lab.define(&lab.target("web".parse().unwrap(), Arch::X86_64, MAC, "plan-9".parse().unwrap())).unwrap();
 
     let _guest = says_on_its_console(&lab, "plan-9");
@@ -26,7 +26,7 @@ fn a_machine_whose_image_is_missing_says_so_on_its_console() {
 
 #[test]
 fn a_machine_with_two_disks_is_left_alone_until_its_definition_names_one() {
-    let lab = Lab::start(Service::Network, &images::folder()).unwrap();
+    let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
     lab.define(&lab.target("web".parse().unwrap(), Arch::X86_64, MAC, images::name())).unwrap();
     let hardware = Hardware::new(Arch::X86_64, MAC, lab.link(MAC).unwrap()).unwrap();
     let hardware = hardware.with_blank_disk(4).unwrap().with_blank_disk(4).unwrap();

@@ -10,7 +10,7 @@ use crate::{
 
 #[test]
 fn an_installation_survives_a_restart_of_the_server() {
-    let lab = Lab::start(Service::Network, &images::folder()).unwrap();
+    let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
     lab.define(&lab.target("web".parse().unwrap(), Arch::X86_64, MAC, images::name())).unwrap();
     let hardware = Hardware::new(Arch::X86_64, MAC, lab.link(MAC).unwrap()).unwrap().with_blank_disk(4).unwrap();
 

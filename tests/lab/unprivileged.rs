@@ -1,7 +1,5 @@
 //! The whole way without any privilege: the emulator's own network, and a server that only speaks HTTP.
 
-use std::fs;
-
 use lab_model::{Arch, MacAddr, Stage};
 use lab_tests::{Guest, Hardware, Lab, Namespace, Service};
 
@@ -14,10 +12,10 @@ use crate::{
 fn a_machine_is_installed_without_any_privilege() {
     // For its loopback interface alone, which no other test uses: neither emulator nor server may do anything to it.
     let _namespace = Namespace::enter().unwrap();
-    let lab = Lab::start(Service::http_only().unwrap(), &images::folder()).unwrap();
+    let lab = Lab::start(Service::http_only().unwrap(), &images::supplies()).unwrap();
     lab.define(&lab.target("web".parse().unwrap(), Arch::X86_64, MAC, images::name())).unwrap();
     let link = lab.link(MAC).unwrap();
-    let stick = usb_stick_with_ipxe(&lab);
+    let stick = lab.usb_stick(Arch::X86_64).unwrap();
     let hardware = Hardware::new(Arch::X86_64, MAC, link.clone()).unwrap().with_blank_disk(4).unwrap();
     let hardware = hardware.with_usb_stick(stick.path());
 
@@ -27,15 +25,6 @@ fn a_machine_is_installed_without_any_privilege() {
 
     let login = lab.login(&up, &link).unwrap();
     assert_eq!(login.run("hostname").unwrap(), "web\n");
-}
-
-/// A folder as UEFI finds it on removable media (UEFI 2.10 §3.5.1.1), with the iPXE that the server has.
-fn usb_stick_with_ipxe(lab: &Lab) -> tempfile::TempDir {
-    let stick = tempfile::tempdir().unwrap();
-    let boot = stick.path().join("EFI/BOOT");
-    fs::create_dir_all(&boot).unwrap();
-    fs::write(boot.join("BOOTX64.EFI"), lab.fetch("/boot/ipxe-x86_64.efi").unwrap()).unwrap();
-    stick
 }
 
 const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0x77, 0, 0x50]);

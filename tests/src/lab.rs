@@ -4,8 +4,8 @@ use std::{
     cell::RefCell,
     fs,
     net::Ipv4Addr,
-    path::{Path, PathBuf},
-    time::Duration,
+    path::PathBuf,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -17,9 +17,10 @@ use tempfile::TempDir;
 use crate::{
     hardware::Link,
     namespace::Namespace,
-    process::until,
+    process::{own_without_privilege, until},
     server::{DEFINITIONS, STATE, Server, Service, free_port},
     ssh::{Key, Login},
+    supplies::Supplies,
     timeline,
 };
 
@@ -35,19 +36,19 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Starts a server that serves the images in the folder `images`, and no machine yet.
+    /// Starts the server that `supplies` has, with its images and no machine yet.
     ///
     /// With [`Service::Network`] this thread is in the lab's own namespace until the lab ends.
     ///
     /// # Errors
     /// There is no server program, it does not start, or this process may not make a namespace.
-    pub fn start(service: Service, images: &Path) -> Result<Self> {
+    pub fn start(service: Service, supplies: &Supplies) -> Result<Self> {
         let namespace = match service {
             Service::Network => Some(Namespace::enter()?),
             Service::HttpOnly(_) => None,
         };
         let folder = tempfile::Builder::new().prefix("pvmlab-lab-").tempdir()?;
-        let server = RefCell::new(Server::start(service, images, folder.path())?);
+        let server = RefCell::new(Server::start(service, supplies, folder.path())?);
         Ok(Self { service, key: Key::generate()?, server, folder, namespace })
     }
 
@@ -71,6 +72,24 @@ impl Lab {
         }
     }
 
+    /// A folder as UEFI finds it on removable media (UEFI 2.10 §3.5.1.1), with the server's own iPXE: how a machine starts to
+    /// boot where the network's DHCP server is not ours.
+    ///
+    /// # Errors
+    /// The server has no iPXE.
+    pub fn usb_stick(&self, arch: Arch) -> Result<TempDir> {
+        let (program, name) = match arch {
+            Arch::Aarch64 => ("ipxe-arm64.efi", "BOOTAA64.EFI"),
+            Arch::X86_64 => ("ipxe-x86_64.efi", "BOOTX64.EFI"),
+        };
+        let stick = tempfile::Builder::new().prefix("pvmlab-stick-").tempdir()?;
+        let boot = stick.path().join("EFI/BOOT");
+        fs::create_dir_all(&boot)?;
+        fs::write(boot.join(name), self.fetch(&format!("/boot/{program}"))?)?;
+        own_without_privilege(stick.path())?;
+        Ok(stick)
+    }
+
     /// How the lab's key logs in to a machine, where `link` leads there and the server knows its address.
     ///
     /// # Errors
@@ -83,9 +102,19 @@ impl Lab {
         Ok(Login { user: USER, address: address.into(), port, key: &self.key })
     }
 
-    /// The server's process number.
+    /// The lab's network, where it has one of its own.
+    pub fn namespace(&self) -> Option<&Namespace> {
+        self.namespace.as_ref()
+    }
+
+    /// The server's process number; `None` while it is stopped.
     pub fn server_id(&self) -> Option<u32> {
-        self.server.borrow().process().map(crate::process::Process::id)
+        self.server.borrow().id()
+    }
+
+    /// Kills the server, as a crash would.
+    pub fn stop_server(&self) {
+        self.server.borrow_mut().stop();
     }
 
     /// Defines a machine that boots from the network, or changes its definition.
@@ -128,11 +157,11 @@ impl Lab {
         }
     }
 
-    /// Kills the server, as a crash would, and starts it again.
+    /// Kills the server, where it runs, and starts it again; returns when it was started, before it was ready.
     ///
     /// # Errors
     /// It does not start.
-    pub fn restart_server(&self) -> Result<()> {
+    pub fn restart_server(&self) -> Result<Instant> {
         self.server.borrow_mut().restart()
     }
 

@@ -15,13 +15,17 @@ pub mod process;
 mod qmp;
 mod server;
 mod ssh;
+mod supplies;
 pub mod timeline;
+mod wire;
 
 pub use console::Console;
 pub use firmware::Rom;
 pub use guest::Guest;
 pub use hardware::{Hardware, Link};
 pub use lab::Lab;
-pub use namespace::{BRIDGE, Namespace, SERVER, network};
+pub use namespace::{BRIDGE, NEIGHBOUR, Namespace, SERVER, network};
 pub use server::Service;
 pub use ssh::{Key, Login};
+pub use supplies::Supplies;
+pub use wire::{Request, Wire};

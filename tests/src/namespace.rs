@@ -9,11 +9,16 @@ use std::{
     fs::{File, OpenOptions},
     marker::PhantomData,
     net::Ipv4Addr,
+    sync::mpsc,
+    thread::{self, JoinHandle},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 use lab_model::Ipv4Net;
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::{
+    sched::{CloneFlags, setns, unshare},
+    unistd::gettid,
+};
 
 use crate::process::run;
 
@@ -22,6 +27,9 @@ pub const BRIDGE: &str = "lab";
 
 /// The address of the server, which is the bridge's.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+/// The address of a neighbour.
+pub const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 
 /// The lab's network, as seen from the server.
 pub fn network() -> Ipv4Net {
@@ -32,7 +40,7 @@ pub fn network() -> Ipv4Net {
 #[derive(Debug)]
 pub struct Namespace {
     outside: File,
-    taps: Cell<u32>,
+    ports: Cell<u32>,
     /// It belongs to the thread that entered it.
     _thread: PhantomData<*const ()>,
 }
@@ -48,7 +56,7 @@ impl Namespace {
             "cannot make a network namespace: run as root, or by `cargo xtask test`, \
              which uses `unshare --map-root-user` where the kernel lets ordinary users do so",
         )?;
-        let namespace = Self { outside, taps: Cell::new(0), _thread: PhantomData };
+        let namespace = Self { outside, ports: Cell::new(0), _thread: PhantomData };
         run("ip", &["link", "set", "lo", "up"])?;
         // With an address of its own the bridge does not take that of whichever tap is added first. Snooping would hold
         // back multicast from guests that have not joined a group yet.
@@ -69,11 +77,54 @@ impl Namespace {
             .write(true)
             .open("/dev/net/tun")
             .context("cannot open /dev/net/tun: run as root, or make it readable and writable for this user")?;
-        let name = format!("tap{}", self.taps.get());
-        self.taps.set(self.taps.get() + 1);
+        let name = self.next_port("tap");
         run("ip", &["tuntap", "add", "dev", &name, "mode", "tap"])?;
         run("ip", &["link", "set", &name, "master", BRIDGE, "up"])?;
         Ok(name)
+    }
+}
+
+impl Namespace {
+    /// Runs `work` on a thread of its own, in another namespace: a host at [`NEIGHBOUR`] that is plugged into the bridge.
+    ///
+    /// # Errors
+    /// This process may not make a namespace.
+    pub fn neighbour<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<JoinHandle<Result<T>>> {
+        let (entered, thread_id) = mpsc::channel();
+        let (plugged, plug) = mpsc::channel();
+        let neighbour = thread::spawn(move || -> Result<T> {
+            unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace")?;
+            entered.send(gettid())?;
+            plug.recv()?;
+            Ok(work())
+        });
+        let Ok(thread_id) = thread_id.recv() else {
+            neighbour.join().map_err(|_| anyhow!("the neighbour's thread panicked"))??;
+            bail!("the neighbour ended early");
+        };
+        let (port, thread_id) = (self.next_port("port"), thread_id.to_string());
+        let peer = ["type", "veth", "peer", "name", "eth0", "netns", &thread_id];
+        run("ip", &[&["link", "add", &port][..], &peer].concat())?;
+        run("ip", &["link", "set", &port, "master", BRIDGE, "up"])?;
+        let inside = |arguments: &[&str]| {
+            let target = ["--target", &thread_id, "--net", "ip"];
+            run("nsenter", &[&target[..], arguments].concat())
+        };
+        inside(&["address", "add", &format!("{NEIGHBOUR}/{}", network().prefix()), "dev", "eth0"])?;
+        inside(&["link", "set", "eth0", "up"])?;
+        // The limited broadcast address needs a route like any other.
+        inside(&["route", "add", "default", "via", &SERVER.to_string()])?;
+        let _ = plugged.send(());
+        Ok(neighbour)
+    }
+
+    fn next_port(&self, kind: &str) -> String {
+        let number = self.ports.get();
+        self.ports.set(number + 1);
+        format!("{kind}{number}")
     }
 }
 
@@ -100,6 +151,21 @@ mod tests {
 
         assert_eq!(tap, "tap0");
         std::thread::spawn(move || drop(listen())).join().unwrap();
+    }
+
+    #[test]
+    fn a_neighbour_reaches_the_server_over_the_bridge() {
+        let namespace = Namespace::enter().unwrap();
+        let server = std::net::UdpSocket::bind((SERVER, 67)).unwrap();
+
+        let client = namespace.neighbour(|| {
+            let socket = std::net::UdpSocket::bind("0.0.0.0:68").unwrap();
+            socket.send_to(b"hello", (SERVER, 67)).unwrap();
+        });
+        client.unwrap().join().unwrap().unwrap();
+
+        let (_, from) = server.recv_from(&mut [0; 16]).unwrap();
+        assert_eq!(from.ip(), NEIGHBOUR);
     }
 
     #[test]

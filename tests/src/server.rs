@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     namespace::{BRIDGE, SERVER},
     process::{Process, bound, bound_without_privilege, own_without_privilege},
+    supplies::Supplies,
 };
 
 /// How a lab is served.
@@ -82,12 +83,11 @@ impl Server {
     ///
     /// # Errors
     /// There is no server program, or it ends instead of getting ready; the message has its log.
-    pub(crate) fn start(service: Service, images: &Path, folder: &Path) -> Result<Self> {
-        let mut program = program()?;
+    pub(crate) fn start(service: Service, supplies: &Supplies, folder: &Path) -> Result<Self> {
         for needed in [STATE, DEFINITIONS] {
             fs::create_dir_all(folder.join(needed))?;
         }
-        let mut images = images.to_owned();
+        let Supplies { server: mut program, mut images } = supplies.clone();
         if service != Service::Network {
             // Neither a clone nor a cache in somebody's home need be open to others.
             images = share(&images, &folder.join("images"))?;
@@ -102,12 +102,12 @@ impl Server {
         Ok(server)
     }
 
-    /// Kills the server, where one runs, as a crash would, and starts it again.
+    /// Kills the server, where one runs, and starts it again; returns when it was started.
     ///
     /// # Errors
     /// Those of [`Server::start`].
-    pub(crate) fn restart(&mut self) -> Result<()> {
-        self.process = None;
+    pub(crate) fn restart(&mut self) -> Result<Instant> {
+        self.stop();
         let (socket, ready) = self.notify_socket()?;
         let log = File::options().create(true).append(true).open(self.log())?;
         let mut command = match self.service {
@@ -119,17 +119,23 @@ impl Server {
             command.arg("--http-only");
         }
         command.env("NOTIFY_SOCKET", socket).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let started = Instant::now();
         let mut process = Process::start("pxe-server", &mut command)?;
         if !says_ready(&ready, &mut process)? {
             bail!("{process} did not get ready; its log:\n{}", self.log_tail());
         }
         self.process = Some(process);
-        Ok(())
+        Ok(started)
     }
 
-    /// The process, for measurements.
-    pub(crate) fn process(&self) -> Option<&Process> {
-        self.process.as_ref()
+    /// Kills the server, as a crash would.
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// The process's number; `None` while it is stopped.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
     }
 
     /// # Errors
@@ -191,16 +197,6 @@ fn says_ready(socket: &UnixDatagram, process: &mut Process) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// `$PVMLAB_PXE_SERVER`, or what cargo built beside this program.
-fn program() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("PVMLAB_PXE_SERVER") {
-        return Ok(path.into());
-    }
-    let own = std::env::current_exe()?;
-    let built = own.ancestors().skip(1).take(2).map(|folder| folder.join("pxe-server")).find(|path| path.is_file());
-    built.context("there is no pxe-server: run `cargo xtask test`, or name one in PVMLAB_PXE_SERVER")
 }
 
 /// The same file or folder where a user without privileges can read it.

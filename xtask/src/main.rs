@@ -4,9 +4,11 @@
 //! of the clone, [`packages`] installs what the machine lacks, [`tools`] builds what no package has, [`progress`] shows what
 //! a long step is doing.
 
+mod bench;
 mod boot_files;
 mod cache;
 mod debian;
+mod demo;
 mod deny;
 mod dist;
 mod elf;
@@ -16,6 +18,8 @@ mod packages;
 mod progress;
 mod replace;
 mod setup;
+mod supplies;
+mod test;
 mod toolchain;
 mod tools;
 
@@ -38,11 +42,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Bench(bench::Arguments),
     BootFiles(boot_files::Arguments),
+    Demo(demo::Arguments),
     Deny(deny::Arguments),
     Dist(dist::Arguments),
     Image(image::Arguments),
     Setup(setup::Arguments),
+    Test(test::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,11 +57,14 @@ fn main() -> ExitCode {
     let consent = Consent::from_flag(arguments.yes);
 
     let outcome = match arguments.command {
+        Command::Bench(arguments) => bench::run(&arguments, consent),
         Command::BootFiles(arguments) => boot_files::run(&arguments, consent),
+        Command::Demo(arguments) => demo::run(&arguments, consent),
         Command::Deny(arguments) => deny::run(&arguments),
         Command::Dist(arguments) => dist::run(&arguments, consent),
         Command::Image(arguments) => image::run(&arguments, consent),
         Command::Setup(arguments) => setup::run(&arguments, consent),
+        Command::Test(arguments) => test::run(&arguments, consent),
     };
 
     match outcome {

@@ -1,0 +1,58 @@
+//! `cargo xtask test`: every test, those with real firmware included.
+
+use std::{
+    env,
+    ffi::OsString,
+    process::{Command, ExitStatus},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, ensure};
+use lab_model::Arch;
+
+use crate::{
+    cache::Cache,
+    packages::{self, Consent},
+    supplies, tools, workspace,
+};
+
+/// Runs every test; builds, fetches and installs first what they need.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// What nextest is told besides, such as a part of a test's name.
+    #[arg(last = true)]
+    nextest: Vec<OsString>,
+}
+
+/// Runs `cargo xtask test`.
+pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
+    let started = Instant::now();
+    packages::require(packages::PEERS, consent)?;
+    let supplies = supplies::gather(&Arch::ALL, consent)?;
+    let prepared = started.elapsed();
+
+    let mut documentation = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    documentation.args(["test", "--workspace", "--doc", "--quiet"]).current_dir(workspace());
+    check("examples in the documentation", documentation.status().context("cannot run cargo")?)?;
+    let mut nextest = Command::new(tools::NEXTEST.require(&Cache::of_user()?)?);
+    nextest.args(["nextest", "run", "--workspace"]).current_dir(workspace());
+    nextest.args(&arguments.nextest).envs(supplies.environment());
+    if !nix::unistd::geteuid().is_root() {
+        // What needs a network namespace is root in a user namespace then.
+        nextest.env(runner_variable(), "unshare --map-root-user --net --");
+    }
+    check("tests", nextest.status().context("cannot run cargo-nextest")?)?;
+
+    println!("All tests passed: {} s to prepare, {} s in all.", prepared.as_secs(), started.elapsed().as_secs());
+    Ok(())
+}
+
+fn check(what: &str, status: ExitStatus) -> Result<()> {
+    ensure!(status.success(), "{what} failed ({status})");
+    Ok(())
+}
+
+/// How cargo is told to start programs of this machine's own kind by another.
+fn runner_variable() -> String {
+    format!("CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER", env::consts::ARCH.to_uppercase())
+}
