@@ -8,6 +8,8 @@ mkdir "$root"
 
 echo "unpacking the system"
 tar --extract --file "$SYSTEM" --directory "$root" --numeric-owner --same-owner --same-permissions --exclude './dev/*'
+# The modes that the person's umask gave these files are not the system's.
+chmod -R u=rwX,go=rX "$OVERLAY"
 cp --recursive --no-preserve=ownership --no-target-directory "$OVERLAY" "$root"
 
 # What must differ on every machine is made on its first boot.
