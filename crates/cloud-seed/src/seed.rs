@@ -1,0 +1,154 @@
+//! The four documents for one machine.
+
+use lab_model::Machine;
+use minijinja::{Environment, UndefinedBehavior, context};
+
+use crate::UserName;
+use crate::quote::quoted;
+
+/// The NoCloud documents of one installation of one machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seed {
+    /// Which machine this is.
+    pub meta_data: String,
+    /// Who may log in.
+    pub user_data: String,
+    /// How it reaches the lab (network configuration version 2).
+    pub network_config: String,
+    /// What the lab wants to know of it.
+    pub vendor_data: String,
+}
+
+/// Whom a seed is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// What tells this installation of it from any other: cloud-init does its work once for each.
+    pub instance: &'a str,
+    /// Who may log in with the machine's keys.
+    pub user: &'a UserName,
+    /// Where the installed system says that it is up.
+    pub up_url: &'a str,
+}
+
+impl Seed {
+    /// Writes the documents.
+    pub fn new(subject: Subject<'_>) -> Self {
+        Self {
+            meta_data: render(include_str!("../../../cloud-init/target/meta-data.j2"), subject),
+            user_data: render(include_str!("../../../cloud-init/target/user-data.j2"), subject),
+            network_config: render(include_str!("../../../cloud-init/target/network-config.j2"), subject),
+            vendor_data: render(include_str!("../../../cloud-init/target/vendor-data.j2"), subject),
+        }
+    }
+
+    /// The documents under the names by which NoCloud looks for them, in the order of these names.
+    pub fn files(&self) -> [(&'static str, &str); 4] {
+        [
+            ("meta-data", &self.meta_data),
+            ("network-config", &self.network_config),
+            ("user-data", &self.user_data),
+            ("vendor-data", &self.vendor_data),
+        ]
+    }
+}
+
+fn render(template: &str, subject: Subject<'_>) -> String {
+    let mut environment = Environment::empty();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_filter("quoted", |text: &str| quoted(text));
+    let values = context! {
+        name => subject.machine.name.as_str(),
+        mac => subject.machine.mac.to_string(),
+        ssh_keys => &subject.machine.ssh_keys,
+        user => subject.user.as_str(),
+        instance => subject.instance,
+        up_url => subject.up_url,
+    };
+    let mut text = environment.render_str(template, values).expect("the templates are ours, and tests render each");
+    // The engine drops a template's last newline.
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use lab_model::{Definition, Format};
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[test]
+    fn a_machine_with_two_keys() {
+        let seed = seed(&machine("ssh-ed25519 AAAAC3 ann@host\\nssh-rsa AAAAB3 #1: \\\"bob\\\""));
+
+        insta::assert_snapshot!(seed.files().map(|(name, text)| format!("--- {name}\n{text}")).concat());
+    }
+
+    #[test]
+    fn cloud_init_reads_what_was_meant() {
+        #[derive(Deserialize)]
+        struct UserData {
+            users: Vec<User>,
+            disable_root: bool,
+            ssh_pwauth: bool,
+        }
+        #[derive(Deserialize)]
+        struct User {
+            name: String,
+            lock_passwd: bool,
+            ssh_authorized_keys: Vec<String>,
+        }
+        let key = "ssh-ed25519 AAAAC3 no: #{x} \u{1f511}";
+
+        let seed = seed(&machine(key));
+
+        assert!(seed.user_data.starts_with("#cloud-config\n"));
+        let read: UserData = serde_saphyr::from_str(&seed.user_data).expect("YAML");
+        assert_eq!((read.disable_root, read.ssh_pwauth), (true, false));
+        let [user] = &read.users[..] else { panic!("one user") };
+        assert_eq!(
+            (user.name.as_str(), user.lock_passwd, &user.ssh_authorized_keys[..]),
+            ("lab", true, &[key.into()][..])
+        );
+    }
+
+    #[test]
+    fn a_machine_without_keys_lets_nobody_in() {
+        #[derive(Deserialize)]
+        struct UserData {
+            users: Vec<User>,
+        }
+        #[derive(Deserialize)]
+        struct User {
+            ssh_authorized_keys: Vec<String>,
+        }
+
+        let read: UserData = serde_saphyr::from_str(&seed(&machine("")).user_data).expect("YAML");
+
+        assert_eq!(read.users[0].ssh_authorized_keys, [""; 0]);
+    }
+
+    #[test]
+    fn every_document_is_yaml() {
+        let seed = seed(&machine("ssh-ed25519 AAAAC3 a"));
+
+        for (name, text) in seed.files() {
+            let read: Result<std::collections::BTreeMap<String, serde::de::IgnoredAny>, _> =
+                serde_saphyr::from_str(text);
+            assert!(read.is_ok(), "{name}: {:?}\n{text}", read.err());
+        }
+    }
+
+    fn seed(machine: &Machine) -> Seed {
+        let up_url = "http://10.77.0.1/machines/52:54:00:00:00:01/up";
+        Seed::new(Subject { machine, instance: "web-1", user: &UserName::default(), up_url })
+    }
+
+    fn machine(ssh_key: &str) -> Machine {
+        let text = format!("name = 'web'\narch = 'aarch64'\nmac = '52:54:00:00:00:01'\nssh_key = \"{ssh_key}\"");
+        let definition = Definition::parse(&text, Format::Toml).expect("a definition");
+        Machine::new(&definition, "10.77.0.1/24".parse().expect("a network")).expect("a machine")
+    }
+}
