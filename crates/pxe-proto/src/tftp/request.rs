@@ -118,6 +118,41 @@ mod tests {
     }
 
     #[test]
+    fn admits_what_firmware_asks() {
+        let edk2 = Asked { block_size: Some(1468), window: Some(4), ..Asked::default() };
+        let ipxe = Asked { block_size: Some(1432), transfer_size: true, ..Asked::default() };
+        for (from, datagram, name, options) in [
+            (
+                "AAVMF 2022.11, the size probe",
+                b"\0\x01ipxe-arm64.efi\0octet\0tsize\x000\0blksize\x001468\0windowsize\x004\0".as_slice(),
+                "ipxe-arm64.efi",
+                Asked { transfer_size: true, ..edk2 },
+            ),
+            (
+                "AAVMF 2022.11, the read",
+                b"\0\x01ipxe-arm64.efi\0octet\0blksize\x001468\0windowsize\x004\0",
+                "ipxe-arm64.efi",
+                edk2,
+            ),
+            (
+                "iPXE 1.21.1+git20250501 on EFI",
+                b"\0\x01autoexec.ipxe\0octet\0blksize\x001432\0tsize\x000\0",
+                "autoexec.ipxe",
+                ipxe,
+            ),
+            (
+                "QEMU's iPXE option ROM on BIOS",
+                b"\0\x01undionly.kpxe\0octet\0blksize\x001432\0tsize\x000\0",
+                "undionly.kpxe",
+                ipxe,
+            ),
+        ] {
+            let request = ReadRequest { name: name.to_owned(), options };
+            assert_eq!(admit(datagram), Admission::Read(request), "{from}");
+        }
+    }
+
+    #[test]
     fn refuses_with_the_code_and_words_that_fit() {
         for (datagram, code, words) in [
             (b"\0\x02a\0octet\0".as_slice(), 2, "this server is read-only"),

@@ -342,3 +342,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a client may take to answer at all. A forged request costs its victim the first packet and three copies.
 const PATIENCE_WITH_STRANGERS: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;
