@@ -48,9 +48,10 @@ Examples:
   pxe-server serve --config /etc/pxe-server/config.toml
   pxe-server serve --config qemu-user-network.toml --http-only
 
-Privileges: CAP_NET_BIND_SERVICE for ports below 1024, CAP_NET_RAW to probe addresses, CAP_NET_ADMIN to answer clients
-that have no address yet. `systemd/pxe-server.service` grants them; for a program run by hand:
-  sudo setcap cap_net_bind_service,cap_net_raw,cap_net_admin+ep pxe-server";
+Privileges:
+  CAP_NET_BIND_SERVICE for ports below 1024, and CAP_NET_ADMIN to send to a machine that has no address yet; without
+  the latter such replies are broadcast. The systemd unit grants both; for a program run by hand:
+  sudo setcap cap_net_bind_service,cap_net_admin+ep pxe-server";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:

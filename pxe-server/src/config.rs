@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -30,6 +30,9 @@ pub(crate) struct Config {
     /// What machines get with their address.
     #[serde(default)]
     pub(crate) dhcp: DhcpSection,
+    /// What clients of TFTP may take up.
+    #[serde(default)]
+    pub(crate) tftp: TftpSection,
     /// Where scripts, images and seeds are served.
     #[serde(default)]
     pub(crate) http: HttpSection,
@@ -88,6 +91,20 @@ pub(crate) enum Durability {
     Synced,
     /// In the kernel's hands: it survives a crash of this program.
     Buffered,
+}
+
+/// `[tftp]`: bounds; where absent, the service's own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct TftpSection {
+    /// How many transfers there may be at a time.
+    pub(crate) max_transfers: Option<NonZeroU16>,
+    /// How many of them one client may have.
+    pub(crate) max_transfers_per_client: Option<NonZeroU16>,
+    /// The most bytes of file in one packet, whatever a client asks for.
+    pub(crate) max_block_bytes: Option<NonZeroU16>,
+    /// The most packets in flight, whatever a client asks for.
+    pub(crate) max_window_blocks: Option<NonZeroU16>,
 }
 
 /// `[http]`

@@ -5,10 +5,16 @@
 //! whether it was meant.
 
 use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::net::Ipv4Addr;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use pxe_proto::dhcp::Engine;
+use pxe_proto::tftp::Limits;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,11 +23,15 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::Config;
+use crate::capability::{Capability, REMEDY};
+use crate::config::{Config, TftpSection};
+use crate::dhcp::{self, Link};
 use crate::interface::{Interface, Netlink};
 use crate::lab::Lab;
+use crate::leases::Leases;
+use crate::port_owner::{Protocol, explain};
 use crate::sockets::{DhcpSocket, bind_http};
-use crate::{inventory, journal, notify};
+use crate::{first_file, inventory, journal, notify, tftp};
 
 /// How long tasks may take to end: less than a service manager waits before it kills.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -50,22 +60,29 @@ pub(crate) fn run(config: &Config, services: Services) -> anyhow::Result<ExitCod
 
 async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let bound = Bound::new(config, services).await?;
-    let lab = bound.lab;
+    let Bound { lab, http, lan } = Bound::new(config, services).await?;
+    let url = lab.base_url(http.local_addr()?.port());
 
-    let state = config.state();
-    tokio::fs::create_dir_all(&state).await.with_context(|| format!("cannot make {}", state.display()))?;
+    let state = State::open(&config.state())?;
     let (reader, inventory) = inventory::open(&config.definitions(), lab.server)?;
-    let (journal, writer) = journal::open(&state, inventory.clone()).await?;
+    let (journal, writer) = journal::open(&state.folder, inventory.clone()).await?;
 
     let shutdown = CancellationToken::new();
     let mut tasks = Tasks::default();
     tasks.spawn("inventory", reader.run());
     tasks.spawn("journal", writer.run());
+    if let Some(Lan { link, tftp }) = lan {
+        let (leases, known) = Leases::open(&state.folder.join("leases"), config.dhcp.durability)?;
+        let mut engine = Engine::new(lab.engine(config, url), inventory.borrow().clone());
+        known.into_iter().for_each(|lease| engine.restore(lease));
+        let dhcp = dhcp::Server::new(engine, leases, link, inventory.clone(), journal.clone());
+        let record = first_file::record(journal.clone(), dhcp.clients());
+        tasks.spawn("dhcp", dhcp.run(shutdown.clone()));
+        tasks.spawn("tftp", tftp.run(first_file::lookup(url), record, shutdown.clone()));
+    }
 
-    let status = format!("serves {} at {}", lab.server, bound.url);
-    info!(network = %lab.server, url = %bound.url, services = ?services, "ready");
-    notify::ready(&status);
+    info!(server = %lab.server, %url, ?services, machines = inventory.borrow().machines().count(), "ready");
+    notify::ready(&format!("serves {} at {url}", lab.server));
 
     let code = tokio::select! {
         signal = signals.next() => {
@@ -80,7 +97,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     };
     notify::stopping();
     shutdown.cancel();
-    // Both tasks end when nobody has use for them any more.
+    // The tasks behind these end when nobody has use for them any more.
     drop((inventory, journal));
     if timeout(STOP_LIMIT, tasks.all_end()).await.is_err() {
         warn!(tasks = ?tasks.names(), "did not end in time");
@@ -91,30 +108,91 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
 /// Everything that can fail for a reason outside of this program, done before anything is answered.
 struct Bound {
     lab: Lab,
-    url: pxe_proto::boot::BaseUrl,
     http: TcpListener,
-    dhcp: Option<DhcpSocket>,
+    lan: Option<Lan>,
+}
+
+/// What machines without an address talk to.
+struct Lan {
+    link: Link,
+    tftp: tftp::Server,
 }
 
 impl Bound {
     async fn new(config: &Config, services: Services) -> anyhow::Result<Self> {
-        let (lab, dhcp) = match services {
+        let (lab, lan) = match services {
             Services::HttpOnly => (Lab::new(config, None)?, None),
             Services::All => {
                 let netlink = Netlink::open()?;
                 let interface = Interface::of(config, &netlink.interfaces().await?)?;
                 let lab = Lab::new(config, Some(&interface))?;
-                let dhcp = DhcpSocket::bind(&interface, lab.server.address())?;
-                (lab, Some(dhcp))
+                let lan = Lan::bind(config, &lab, &interface, netlink)?;
+                (lab, Some(lan))
             }
         };
         let listen = config.http.listen.unwrap_or(match services {
             Services::All => lab.server.address(),
-            Services::HttpOnly => std::net::Ipv4Addr::UNSPECIFIED,
+            Services::HttpOnly => Ipv4Addr::UNSPECIFIED,
         });
         let http = bind_http(listen, config.http.port)?;
-        let url = lab.base_url(http.local_addr()?.port());
-        Ok(Self { lab, url, http, dhcp })
+        Ok(Self { lab, http, lan })
+    }
+}
+
+impl Lan {
+    fn bind(config: &Config, lab: &Lab, interface: &Interface, netlink: Netlink) -> anyhow::Result<Self> {
+        let server = lab.server.address();
+        let socket = DhcpSocket::bind(interface, server)?;
+        let tftp = tftp_config(&config.tftp, server, interface);
+        let port = tftp.address.port();
+        let tftp = tftp::Server::bind(tftp).map_err(|error| explain(error, Protocol::Udp, port))?;
+        let introduces = Capability::NetAdmin.is_held();
+        if !introduces {
+            warn!(
+                "this process lacks {}: machines without an address are answered by broadcast; to change that, {REMEDY}",
+                Capability::NetAdmin
+            );
+        }
+        let link = Link { socket, netlink: introduces.then_some(netlink), interface: interface.index };
+        Ok(Self { link, tftp })
+    }
+}
+
+fn tftp_config(written: &TftpSection, server: Ipv4Addr, interface: &Interface) -> tftp::Config {
+    let default = tftp::Config::new(server.into());
+    tftp::Config {
+        device: Some(interface.name.clone()),
+        limits: Limits {
+            block_size: written.max_block_bytes.map_or(default.limits.block_size, NonZeroU16::get),
+            window: written.max_window_blocks.map_or(default.limits.window, NonZeroU16::get),
+        },
+        transfers: written.max_transfers.map_or(default.transfers, |most| most.get().into()),
+        transfers_per_client: written
+            .max_transfers_per_client
+            .map_or(default.transfers_per_client, |most| most.get().into()),
+        ..default
+    }
+}
+
+/// The folder of what the server must remember; one process at a time has it.
+struct State {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl State {
+    fn open(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join("lock");
+        let failed = || format!("cannot use the state folder {}", folder.display());
+        fs::create_dir_all(folder).with_context(failed)?;
+        let lock = File::create(&path).with_context(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                anyhow::bail!("{} is in use: another pxe-server has the lock on {}", folder.display(), path.display())
+            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(failed),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The lab as this server finds it: a configuration that fits the network.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use lab_model::Ipv4Net;
 use pxe_proto::boot::BaseUrl;
+use pxe_proto::dhcp;
 
 use crate::config::{AddressRange, Config, Invalid, Router};
 use crate::interface::Interface;
@@ -22,6 +24,12 @@ pub(crate) struct Lab {
 
 /// The most addresses that a pool has by itself: more would only cost memory under a flood of made-up clients.
 const DEFAULT_POOL_LIMIT: u32 = 1024;
+
+/// Longer than firmware takes from the offer to its request: EDK2 waits four seconds, and a slow one asks again.
+const OFFER_HOLD: Duration = Duration::from_secs(60);
+
+/// Long enough for somebody to find the host that uses an address without asking.
+const DECLINE_HOLD: Duration = Duration::from_secs(600);
 
 impl Lab {
     /// Fits a configuration to the interface that machines boot on; without one, the configuration's word is taken.
@@ -51,6 +59,22 @@ impl Lab {
             Some(Router::None) => None,
         };
         Ok(Self { server, pool, router, base_url: config.http.base_url })
+    }
+
+    /// What the DHCP engine is told; `base` is how machines reach the HTTP server.
+    pub(crate) fn engine(&self, config: &Config, base: BaseUrl) -> dhcp::Config {
+        dhcp::Config {
+            server: self.server,
+            pool: self.pool.map(|pool| pool.first..=pool.last),
+            lease: Duration::from_secs(config.dhcp.lease_seconds.get().into()),
+            offer_hold: OFFER_HOLD,
+            decline_hold: DECLINE_HOLD,
+            router: self.router,
+            dns: config.dhcp.dns.clone(),
+            domain: Some(config.lab.domain.clone()).filter(|domain| !domain.is_empty()),
+            authoritative: config.dhcp.authoritative,
+            base,
+        }
     }
 
     /// How machines reach the HTTP server that listens on `port`.

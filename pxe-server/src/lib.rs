@@ -8,11 +8,12 @@
 //! | [`daemon`], [`notify`] | start: configuration, bind everything, inventory, tasks, ready; stop: signal or the first task that ends |
 //! | [`check`] | the same start without serving: what is wrong with this configuration, these definitions |
 //! | [`lab`] | a configuration that fits the network |
-//! | [`interface`], [`sockets`], [`port_owner`] | the lab's network interface, the sockets on it, who else has them |
+//! | [`interface`], [`sockets`] | the lab's network interface, and what is bound to it |
+//! | [`port_owner`], [`capability`] | who has a port that we want, and what we may do |
 //! | [`definitions`], [`inventory`] | the machines as their definition files have them now |
 //! | [`journal`] | what happened to each machine |
-//! | [`tftp`] | the protocol by which firmware fetches its first file |
-//! | [`boot_files`] | the programs that a boot begins with, embedded |
+//! | [`dhcp`], [`leases`] | addresses, and which boot program |
+//! | [`tftp`], [`first_file`], [`boot_files`] | that boot program, by the protocol that firmware speaks |
 //!
 //! One task owns each piece of state and is its only writer; everybody else gets snapshots. What comes from the network
 //! can be ignored, refused or answered, but it cannot end a task.
@@ -23,14 +24,18 @@
 
 mod args;
 mod boot_files;
+mod capability;
 mod check;
 mod config;
 mod daemon;
 mod definitions;
+mod dhcp;
+mod first_file;
 mod interface;
 mod inventory;
 mod journal;
 mod lab;
+mod leases;
 mod log;
 mod notify;
 mod port_owner;

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::capability::{Capability, REMEDY};
+
 /// What a port belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -29,8 +31,8 @@ pub(crate) fn explain(error: io::Error, protocol: Protocol, port: u16) -> anyhow
     match error.kind() {
         io::ErrorKind::AddrInUse => anyhow::anyhow!("{}", in_use(protocol, port)),
         io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "{protocol} port {port} needs CAP_NET_BIND_SERVICE, which this process lacks: start it from the systemd unit, \
-             or run `sudo setcap cap_net_bind_service,cap_net_raw,cap_net_admin+ep` on the program"
+            "{protocol} port {port} needs {}, which this process lacks: {REMEDY}",
+            Capability::NetBindService
         ),
         io::ErrorKind::AddrNotAvailable => {
             anyhow::anyhow!("{protocol} port {port} cannot be bound: no interface has the address")

@@ -15,6 +15,8 @@ use crate::port_owner::{Protocol, explain};
 
 /// RFC 2131 §4.1: the server's port.
 pub(crate) const DHCP_SERVER: u16 = 67;
+/// RFC 2131 §4.1: the client's port.
+pub(crate) const DHCP_CLIENT: u16 = 68;
 
 /// How many connections wait to be accepted; 100 machines that boot at once open several each.
 const BACKLOG: i32 = 1024;

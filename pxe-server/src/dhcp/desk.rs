@@ -1,0 +1,135 @@
+//! Decides about datagrams, counts the ignored ones, and says what it decided.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lab_model::{Inventory, MacAddr, What};
+use pxe_proto::dhcp::{Action, Engine, Ignored, LeaseRecord, Reply, ReplyKind, Request};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+/// The engine, with the inventory that it works from.
+pub(super) struct Desk {
+    engine: Engine,
+    inventory: watch::Receiver<Arc<Inventory>>,
+    ignored: BTreeMap<&'static str, Ignorance>,
+}
+
+/// What is to be done about some datagrams.
+#[derive(Default)]
+pub(super) struct Batch {
+    decided: usize,
+    /// What is sent at once: it promises nothing.
+    pub(super) replies: Vec<Reply>,
+    /// What must be on disk before a promise is sent.
+    pub(super) leases: Vec<LeaseRecord>,
+    /// What is sent then.
+    pub(super) promises: Vec<Reply>,
+    /// What is true then.
+    pub(super) events: Vec<(MacAddr, What)>,
+}
+
+/// How often something was ignored, and when that was last said aloud.
+#[derive(Default)]
+struct Ignorance {
+    times: u64,
+    said: Option<Instant>,
+}
+
+/// How many datagrams share one wait for the disk.
+const BATCH: usize = 64;
+/// What only the lab's owner can change is said once in this time, however often it happens.
+const REMINDER: Duration = Duration::from_secs(30);
+
+impl Batch {
+    /// Whether another datagram may wait with the others.
+    pub(super) fn has_room(&self) -> bool {
+        self.decided < BATCH
+    }
+}
+
+impl Desk {
+    pub(super) fn new(engine: Engine, inventory: watch::Receiver<Arc<Inventory>>) -> Self {
+        Self { engine, inventory, ignored: BTreeMap::new() }
+    }
+
+    /// Takes up the newest inventory.
+    pub(super) fn catch_up(&mut self) {
+        if self.inventory.has_changed().unwrap_or(false) {
+            self.engine.set_inventory(self.inventory.borrow_and_update().clone());
+        }
+    }
+
+    /// Decides about a datagram.
+    pub(super) fn decide(&mut self, datagram: &[u8], sender: SocketAddrV4, batch: &mut Batch) {
+        batch.decided += 1;
+        let action = Request::parse(datagram).map(|request| self.engine.handle(&request, SystemTime::now()));
+        match action {
+            Err(reason) | Ok(Action::Ignore(reason)) => self.ignore(&reason, sender),
+            Ok(Action::Record(change)) => {
+                let LeaseRecord { mac, address, state, .. } = &change.lease;
+                info!(machine = self.name(*mac), %mac, %address, ?state, "lease ended");
+                batch.leases.push(change.lease);
+                batch.events.extend(change.event);
+            }
+            Ok(Action::Reply(mut reply)) => {
+                self.log(&reply);
+                batch.events.extend(reply.event.take());
+                match &reply.commit {
+                    Some(lease) => {
+                        batch.leases.push(lease.clone());
+                        batch.promises.push(*reply);
+                    }
+                    None => batch.replies.push(*reply),
+                }
+            }
+        }
+    }
+
+    /// Every lease that counts.
+    pub(super) fn leases(&self) -> Vec<LeaseRecord> {
+        self.engine.leases().cloned().collect()
+    }
+
+    /// Says how often what was ignored.
+    pub(super) fn say_what_was_ignored(&self) {
+        for (reason, ignorance) in &self.ignored {
+            info!(reason, times = ignorance.times, "ignored");
+        }
+    }
+
+    fn ignore(&mut self, reason: &Ignored, sender: SocketAddrV4) {
+        let ignorance = self.ignored.entry(reason.kind()).or_default();
+        ignorance.times += 1;
+        let times = ignorance.times;
+        let now = Instant::now();
+        if reason.needs_attention() && ignorance.said.is_none_or(|said| now - said >= REMINDER) {
+            ignorance.said = Some(now);
+            warn!(%reason, %sender, times, "no answer");
+        } else {
+            debug!(%reason, %sender, times, "ignored");
+        }
+    }
+
+    fn log(&self, reply: &Reply) {
+        let stage = match reply.kind {
+            ReplyKind::Offer => "offer",
+            ReplyKind::Ack => "ack",
+            ReplyKind::Nak => "nak",
+        };
+        let Reply { mac, address, firmware, destination, .. } = reply;
+        match &reply.event {
+            Some((_, What::Nak { reason, .. })) => {
+                info!(machine = self.name(*mac), %mac, %address, ?firmware, stage, reason)
+            }
+            _ => info!(machine = self.name(*mac), %mac, %address, ?firmware, stage, ?destination),
+        }
+    }
+
+    fn name(&self, mac: MacAddr) -> Option<String> {
+        self.inventory.borrow().by_mac(mac).map(|machine| machine.name.to_string())
+    }
+}

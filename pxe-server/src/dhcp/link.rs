@@ -1,0 +1,53 @@
+//! The lab's interface, as replies leave by it.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use pxe_proto::dhcp::{Destination, Reply};
+use tracing::{debug, warn};
+
+use crate::interface::Netlink;
+use crate::sockets::{DHCP_CLIENT, DHCP_SERVER, DhcpSocket};
+
+/// The socket, and the kernel's table of neighbours behind it.
+pub(crate) struct Link {
+    /// The server's socket.
+    pub(crate) socket: DhcpSocket,
+    /// Where the kernel is told who has an address that nobody answers ARP for yet; `None` where it does not let us.
+    pub(crate) netlink: Option<Netlink>,
+    /// The interface's number.
+    pub(crate) interface: u32,
+}
+
+impl Link {
+    /// Sends a reply; what cannot be sent is logged, and the client asks again.
+    pub(super) async fn send(&self, reply: &Reply) {
+        let destination = self.destination(reply.destination).await;
+        if let Err(error) = self.socket.send(&reply.message, destination).await {
+            warn!(mac = %reply.mac, %destination, %error, "a DHCP reply cannot be sent");
+        }
+    }
+
+    /// Where the datagram goes (RFC 2131 §4.1).
+    async fn destination(&self, destination: Destination) -> SocketAddrV4 {
+        match destination {
+            Destination::Relay(relay) => SocketAddrV4::new(relay, DHCP_SERVER),
+            Destination::Unicast(address) => SocketAddrV4::new(address, DHCP_CLIENT),
+            Destination::Broadcast => SocketAddrV4::new(Ipv4Addr::BROADCAST, DHCP_CLIENT),
+            Destination::Hardware { mac, address } => {
+                let known = match &self.netlink {
+                    Some(netlink) => netlink.introduce(self.interface, address, mac).await.map_err(io::Error::other),
+                    None => Err(io::ErrorKind::PermissionDenied.into()),
+                };
+                match known {
+                    Ok(()) => SocketAddrV4::new(address, DHCP_CLIENT),
+                    // RFC 2131 §4.1 allows it: the client sees a broadcast all the same.
+                    Err(error) => {
+                        debug!(%mac, %address, %error, "broadcast, because the kernel cannot be told who has the address");
+                        SocketAddrV4::new(Ipv4Addr::BROADCAST, DHCP_CLIENT)
+                    }
+                }
+            }
+        }
+    }
+}

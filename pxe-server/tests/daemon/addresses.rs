@@ -1,0 +1,107 @@
+//! Addresses: given, kept, and remembered.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+
+use lab_model::MacAddr;
+use lab_tests::Namespace;
+use lab_tests::process::run;
+
+use crate::client::DhcpClient;
+use crate::server::{ON_THE_BRIDGE, Server, definition};
+
+#[test]
+fn a_defined_machine_gets_its_address_and_a_stranger_one_from_the_pool() {
+    let namespace = Namespace::enter().unwrap();
+    let server = Server::started();
+    server.define("web.toml", &definition("web", 1, "10.77.0.50"));
+    server.wait_for_log("defined machine=\"web\"");
+
+    let web = elsewhere(&namespace, || DhcpClient::new(WEB).address());
+    let stranger = elsewhere(&namespace, || DhcpClient::new(STRANGER).address());
+
+    assert_eq!(web, RESERVED);
+    assert!((128..=254).contains(&stranger.octets()[3]), "{stranger}");
+    server.wait_for_log("stage=\"ack\" destination=Broadcast");
+}
+
+#[test]
+fn a_reply_reaches_a_client_that_answers_no_arp() {
+    let namespace = Namespace::enter().unwrap();
+    let server = Server::started();
+    server.define("web.toml", &definition("web", 1, "10.77.0.50"));
+    server.wait_for_log("defined machine=\"web\"");
+
+    let address = elsewhere(&namespace, deaf_client);
+
+    assert_eq!(address, RESERVED);
+    server.wait_for_log("stage=\"ack\" destination=Hardware");
+}
+
+#[test]
+fn without_the_capability_such_a_reply_is_broadcast() {
+    let namespace = Namespace::enter().unwrap();
+    let mut server = Server::configured(ON_THE_BRIDGE);
+    server.define("web.toml", &definition("web", 1, "10.77.0.50"));
+    server.start_with("net_bind_service");
+
+    let address = elsewhere(&namespace, deaf_client);
+
+    assert_eq!(address, RESERVED);
+    server.wait_for_log("this process lacks CAP_NET_ADMIN");
+}
+
+#[test]
+fn a_killed_server_remembers_its_leases_though_the_last_line_was_cut_off() {
+    let namespace = Namespace::enter().unwrap();
+    let mut server = Server::configured(&format!("{ON_THE_BRIDGE}[dhcp]\npool = '10.77.0.200-10.77.0.200'\n"));
+    server.start();
+    assert_eq!(elsewhere(&namespace, || DhcpClient::new(WEB).address()), ONLY_ONE);
+
+    server.kill();
+    let mut leases = File::options().append(true).open(server.path("state/leases")).unwrap();
+    leases.write_all(b"0badcafe {\"mac\":\"52:54:00:").unwrap();
+    server.start();
+
+    elsewhere(&namespace, || DhcpClient::new(STRANGER).send_discover());
+    server.wait_for_log("the pool is exhausted");
+    assert_eq!(elsewhere(&namespace, || DhcpClient::new(WEB).address()), ONLY_ONE);
+    server.wait_for_log("the last lease was cut off and is dropped");
+}
+
+#[test]
+fn what_is_no_dhcp_is_counted_and_disturbs_nobody() {
+    let namespace = Namespace::enter().unwrap();
+    let mut server = Server::started();
+
+    elsewhere(&namespace, || {
+        let client = DhcpClient::new(STRANGER);
+        for length in [0, 1, 239, 240, 1400] {
+            client.send(&vec![0xff; length]);
+        }
+        client.address()
+    });
+
+    server.stop();
+    server.wait_for_log("ignored reason=\"too-short\" times=3");
+}
+
+/// Does something on a host that is plugged into the bridge.
+fn elsewhere<T: Send + 'static>(namespace: &Namespace, work: impl FnOnce() -> T + Send + 'static) -> T {
+    namespace.neighbour(work).unwrap().join().unwrap().unwrap()
+}
+
+/// A client at [`RESERVED`] already, so that it hears what is sent there; but without an answer to ARP, only who knows
+/// its hardware address can send there.
+fn deaf_client() -> Ipv4Addr {
+    run("ip", &["link", "set", "eth0", "address", &WEB.to_string()]).unwrap();
+    run("ip", &["address", "add", &format!("{RESERVED}/24"), "dev", "eth0"]).unwrap();
+    fs::write("/proc/sys/net/ipv4/conf/eth0/arp_ignore", "8").unwrap();
+    DhcpClient::unicast(WEB).address()
+}
+
+const WEB: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
+const STRANGER: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 2]);
+const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 50);
+const ONLY_ONE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 200);

@@ -1,0 +1,12 @@
+//! The daemon alone: the real program and real sockets, each test in a network namespace of its own.
+//!
+//! What the protocols answer is tested where it is decided, in `pxe-proto`; here it is that they are answered at all, and
+//! what happens to the process: its start, its end, its files, and what it says when something is wrong.
+
+mod addresses;
+mod check;
+mod client;
+mod definitions;
+mod http_only;
+mod server;
+mod start;

@@ -1,0 +1,142 @@
+//! A server in a folder of its own.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use lab_tests::process::{Process, bound, bound_without_privilege, run, until};
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up: far longer than it takes on a busy machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// The configuration of a server on a namespace's bridge.
+pub(crate) const ON_THE_BRIDGE: &str = "state = 'state'\n[lab]\ninterface = 'lab'\n";
+
+/// The configuration of a server without privileges.
+pub(crate) const HTTP_ONLY: &str =
+    "state = 'state'\n[lab]\naddress = '10.0.2.2/24'\n[http]\nlisten = '127.0.0.1'\nport = 0\n";
+
+/// A configuration with its folder, and perhaps a process that serves it.
+pub(crate) struct Server {
+    folder: TempDir,
+    process: Option<Process>,
+}
+
+impl Server {
+    /// A server that does not run yet.
+    pub(crate) fn configured(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("state/vms")).unwrap();
+        fs::write(folder.path().join("config.toml"), config).unwrap();
+        Self { folder, process: None }
+    }
+
+    /// A server that serves everything on the namespace's bridge.
+    pub(crate) fn started() -> Self {
+        let mut server = Self::configured(ON_THE_BRIDGE);
+        server.start();
+        server
+    }
+
+    /// Starts the process and waits until it is ready.
+    pub(crate) fn start(&mut self) {
+        self.spawn(self.serve(bound(PROGRAM)));
+        self.wait_for_log("ready");
+    }
+
+    /// Starts the process with this capability alone, and waits until it is ready.
+    pub(crate) fn start_with(&mut self, capability: &str) {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--inh-caps=-all"]);
+        command.arg(format!("--bounding-set=-all,+{capability}")).arg("--").arg(PROGRAM);
+        self.spawn(self.serve(command));
+        self.wait_for_log("ready");
+    }
+
+    /// Starts a process that cannot get ready, and returns how it ended.
+    pub(crate) fn fail(&mut self) -> ExitStatus {
+        self.spawn(self.serve(bound(PROGRAM)));
+        self.process.as_mut().unwrap().wait(LIMIT).unwrap()
+    }
+
+    /// As [`Server::fail`], without any privilege.
+    pub(crate) fn fail_without_privilege(&mut self) -> ExitStatus {
+        self.open_to_all();
+        self.spawn(self.serve(bound_without_privilege(PROGRAM)));
+        self.process.as_mut().unwrap().wait(LIMIT).unwrap()
+    }
+
+    /// Starts the process with HTTP alone, without any privilege, and waits until it is ready.
+    pub(crate) fn start_http_only(&mut self) {
+        self.open_to_all();
+        let mut command = self.serve(bound_without_privilege(PROGRAM));
+        command.arg("--http-only");
+        self.spawn(command);
+        self.wait_for_log("ready");
+    }
+
+    /// Asks the process to end, and returns how it did.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.process.take().unwrap().stop(LIMIT).unwrap()
+    }
+
+    /// Ends the process as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// What `pxe-server check` prints, to stdout and stderr, and how it ends.
+    pub(crate) fn check(&self) -> (String, String, ExitStatus) {
+        let output = Command::new(PROGRAM).arg("check").arg(self.path("config.toml")).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap().replace(self.folder.path().to_str().unwrap(), "FOLDER");
+        (text(output.stdout), text(output.stderr), output.status)
+    }
+
+    /// Writes a definition file.
+    pub(crate) fn define(&self, file: &str, text: &str) {
+        fs::write(self.path("state/vms").join(file), text).unwrap();
+    }
+
+    /// Where a file of the server is.
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// What the process has logged so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path(LOG)).unwrap_or_default()
+    }
+
+    /// Waits for a line of the log in which `text` stands, and returns it.
+    pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        let line = || Ok(self.log().lines().find(|line| line.contains(text)).map(str::to_owned));
+        let line = until(LIMIT, line).unwrap();
+        line.unwrap_or_else(|| panic!("`{text}` is not in the log:\n{}", self.log()))
+    }
+
+    /// Lets whoever runs programs without privilege work in the folder.
+    fn open_to_all(&self) {
+        run("chmod", &["-R".as_ref(), "a+rwX".as_ref(), self.folder.path().as_os_str()]).unwrap();
+    }
+
+    fn serve(&self, mut command: Command) -> Command {
+        command.args(["serve", "--config"]).arg(self.path("config.toml"));
+        command
+    }
+
+    fn spawn(&mut self, mut command: Command) {
+        let log = File::create(self.path(LOG)).unwrap();
+        command.stdin(Stdio::null()).stderr(log);
+        self.process = Some(Process::start("pxe-server", &mut command).unwrap());
+    }
+}
+
+/// A definition in TOML.
+pub(crate) fn definition(name: &str, mac: u8, ip: &str) -> String {
+    format!("name = '{name}'\narch = 'aarch64'\nmac = '52:54:00:00:00:{mac:02x}'\nip = '{ip}'\n")
+}
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pxe-server");
+const LOG: &str = "server.log";

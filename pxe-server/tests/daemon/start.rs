@@ -1,0 +1,100 @@
+//! How it starts and ends.
+
+use std::net::UdpSocket;
+use std::process::ExitStatus;
+
+use lab_tests::{Namespace, SERVER};
+
+use crate::client::tftp_read;
+use crate::server::{ON_THE_BRIDGE, Server};
+
+#[test]
+fn serves_until_it_is_asked_to_end() {
+    let _namespace = Namespace::enter().unwrap();
+    let mut server = Server::started();
+
+    assert_eq!(server.stop(), ExitStatus::default());
+    assert!(server.log().contains("stopping signal=\"SIGTERM\""), "{}", server.log());
+}
+
+#[test]
+fn a_port_in_use_names_its_owner() {
+    for (port, wildcard) in [(67, "0.0.0.0"), (69, "10.77.0.1")] {
+        let _namespace = Namespace::enter().unwrap();
+        let _other = UdpSocket::bind((wildcard, port)).unwrap();
+        let mut server = Server::configured(ON_THE_BRIDGE);
+
+        let status = server.fail();
+
+        let own = format!("(pid {}): stop it first", std::process::id());
+        assert_eq!(status.code(), Some(1));
+        assert!(
+            server.log().contains(&format!("error: address in use: UDP port {port} is held by ")),
+            "{}",
+            server.log()
+        );
+        assert!(server.log().contains(&own), "{}", server.log());
+    }
+}
+
+#[test]
+fn the_web_port_in_use_names_its_owner() {
+    let _namespace = Namespace::enter().unwrap();
+    let _other = std::net::TcpListener::bind((SERVER, 80)).unwrap();
+    let mut server = Server::configured(ON_THE_BRIDGE);
+
+    let status = server.fail();
+
+    assert_eq!(status.code(), Some(1));
+    assert!(server.log().contains("error: address in use: TCP port 80 is held by "), "{}", server.log());
+}
+
+#[test]
+fn a_second_server_on_another_interface_is_no_hindrance() {
+    let namespace = Namespace::enter().unwrap();
+    let tap = namespace.tap().unwrap();
+    let _first = Server::started();
+    lab_tests::process::run("ip", &["address", "add", "10.78.0.1/24", "dev", &tap]).unwrap();
+
+    let mut second = Server::configured(&format!("state = 'state'\n[lab]\ninterface = '{tap}'\n"));
+
+    second.start();
+}
+
+#[test]
+fn two_servers_do_not_share_their_state() {
+    let namespace = Namespace::enter().unwrap();
+    let first = Server::started();
+    let tap = namespace.tap().unwrap();
+    lab_tests::process::run("ip", &["address", "add", "10.78.0.1/24", "dev", &tap]).unwrap();
+    let state = first.path("state");
+
+    let mut second = Server::configured(&format!("state = '{}'\n[lab]\ninterface = '{tap}'\n", state.display()));
+
+    assert_eq!(second.fail().code(), Some(1));
+    assert!(second.log().contains("is in use: another pxe-server has the lock"), "{}", second.log());
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_told_with_those_that_are() {
+    let _namespace = Namespace::enter().unwrap();
+    let mut server = Server::configured("state = 'state'\n\n[lab]\ninterface = 'enp0s2'\n");
+
+    let status = server.fail();
+
+    let expected =
+        "config.toml:4: lab.interface: `enp0s2` is no interface of this machine, which has lab (10.77.0.1/24)";
+    assert_eq!(status.code(), Some(1));
+    assert!(server.log().contains(expected), "{}", server.log());
+}
+
+#[test]
+fn boot_programs_come_by_tftp() {
+    let _namespace = Namespace::enter().unwrap();
+    let _server = Server::started();
+
+    let script = tftp_read("autoexec.ipxe").unwrap();
+
+    assert!(script.starts_with(b"#!ipxe\n"), "{}", String::from_utf8_lossy(&script));
+    assert!(tftp_read("../../etc/passwd").is_err());
+}
