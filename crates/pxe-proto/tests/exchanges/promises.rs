@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use pxe_proto::dhcp::{Action, Config, LeaseState, ReplyKind};
 
 use crate::answer::Answer;
-use crate::lan::{DECLINE_HOLD, LEASE, Lan, OFFER_HOLD, config, host, machines};
+use crate::lan::{Lan, config, host, machines};
 use crate::packet::{DECLINE, DISCOVER, Packet, RELEASE, mac};
 
 const CLIENTS: u8 = 9;
@@ -51,10 +51,10 @@ enum Step {
         which: usize,
     },
     Wait {
-        seconds: u64,
+        milliseconds: u64,
     },
     SetClockBack {
-        seconds: u64,
+        milliseconds: u64,
     },
     Crash,
 }
@@ -71,8 +71,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => client().prop_map(|client| Step::Decline { client }),
         1 => client().prop_map(|client| Step::Release { client }),
         1 => (0_usize..4).prop_map(|which| Step::Define { which }),
-        3 => (0_u64..1000).prop_map(|seconds| Step::Wait { seconds }),
-        1 => (0_u64..10_000).prop_map(|seconds| Step::SetClockBack { seconds }),
+        4 => (0_u64..4000).prop_map(|milliseconds| Step::Wait { milliseconds }),
+        1 => (0_u64..30_000).prop_map(|milliseconds| Step::SetClockBack { milliseconds }),
         1 => Just(Step::Crash),
     ]
 }
@@ -156,13 +156,13 @@ impl World {
                 self.offers.retain(|address, _| inventory.by_address(*address).is_none());
                 return Ok(());
             }
-            Step::Wait { seconds } => {
-                self.lan.now += Duration::from_secs(seconds);
-                self.real += Duration::from_secs(seconds);
+            Step::Wait { milliseconds } => {
+                self.lan.now += Duration::from_millis(milliseconds);
+                self.real += Duration::from_millis(milliseconds);
                 return Ok(());
             }
-            Step::SetClockBack { seconds } => {
-                self.lan.now -= Duration::from_secs(seconds);
+            Step::SetClockBack { milliseconds } => {
+                self.lan.now -= Duration::from_millis(milliseconds);
                 return Ok(());
             }
             Step::Crash => {
@@ -182,7 +182,7 @@ impl World {
                 self.leases.remove(&lease.address);
                 self.offers.remove(&lease.address);
                 if lease.state == LeaseState::Declined {
-                    self.probation.insert(lease.address, self.real + DECLINE_HOLD);
+                    self.probation.insert(lease.address, self.real + self.lan.config.decline_hold);
                 }
                 Ok(())
             }
@@ -207,12 +207,12 @@ impl World {
 
         self.offers.retain(|_, (holder, _)| *holder != mac);
         if answer.kind() == ReplyKind::Offer {
-            self.offers.insert(address, (mac, self.real + OFFER_HOLD));
+            self.offers.insert(address, (mac, self.real + self.lan.config.offer_hold));
             self.last_offer.insert(client, address);
         } else {
             prop_assert!(answer.reply.commit.is_some());
             self.leases.retain(|_, (holder, _)| *holder != mac);
-            self.leases.insert(address, (mac, self.real + LEASE));
+            self.leases.insert(address, (mac, self.real + self.lan.config.lease));
             self.last_lease.insert(client, address);
         }
         Ok(())
@@ -226,6 +226,10 @@ proptest! {
     fn an_address_is_promised_to_one_machine_at_a_time(steps in prop::collection::vec(step(), 1..150)) {
         let mut config = config();
         config.pool = Some(host(100)..=host(104));
+        // Short, so that much ends while the steps are taken, and often within the second in which it is used.
+        config.lease = Duration::from_secs(10);
+        config.offer_hold = Duration::from_secs(3);
+        config.decline_hold = Duration::from_secs(6);
         let mut world = World::new(config);
 
         for step in steps {
