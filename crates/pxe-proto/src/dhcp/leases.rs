@@ -162,6 +162,8 @@ impl Leases {
 
     /// An address of the pool for a machine that has none: one that nobody had yet, the same for the same machine as far
     /// as possible, else the one that has been out of use for longest.
+    ///
+    /// The order also guards against a clock that was set forward, by which leases seem to have ended that have not.
     pub(super) fn pick(&self, mac: MacAddr) -> Option<Ipv4Addr> {
         let pool = self.pool.as_ref()?;
         let (first, last) = (pool.start().to_bits(), pool.end().to_bits());

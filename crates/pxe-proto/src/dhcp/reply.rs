@@ -186,7 +186,7 @@ fn finish(header: Header, mut options: Options, request: &Request) -> Vec<u8> {
         options.remove(code);
     }
     // RFC 3046 §2.2: echoed unchanged, behind all others; the relay takes it out again.
-    let room = usize::from(ETHERNET_MTU) - IP_AND_UDP - guard::HEADER - options.len() - 1;
+    let room = (usize::from(ETHERNET_MTU) - IP_AND_UDP - guard::HEADER - 1).saturating_sub(options.len());
     let relayed = request.relay_agent.len() + 2 * request.relay_agent.len().div_ceil(255);
     if relayed <= room {
         options.push(code::RELAY_AGENT, &request.relay_agent);
