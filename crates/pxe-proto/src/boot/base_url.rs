@@ -48,19 +48,19 @@ impl BaseUrl {
         format!("{self}/machines/{mac}/up")
     }
 
-    /// The installer itself.
-    pub fn installer(self, arch: Arch) -> String {
-        format!("{self}/installer/{arch}")
+    /// The installer itself, for the machine at `mac`.
+    pub fn installer(self, arch: Arch, mac: MacAddr) -> String {
+        format!("{self}/installer/{arch}?mac={mac}")
     }
 
-    /// A file of an image.
-    pub fn image(self, name: &ImageName, arch: Arch, file: &FileName) -> String {
-        format!("{self}/images/{name}/{arch}/{file}")
+    /// A file of an image, for the machine at `mac`: by its address alone the server may not know who fetches.
+    pub fn image(self, name: &ImageName, arch: Arch, file: &FileName, mac: MacAddr) -> String {
+        format!("{self}/images/{name}/{arch}/{file}?mac={mac}")
     }
 
-    /// The cloud-init seed as an ISO 9660 image.
-    pub fn seed(self, name: &MachineName) -> String {
-        format!("{self}/cloud-init/{name}/seed.iso")
+    /// The cloud-init seed of one installation as an ISO 9660 image.
+    pub fn seed(self, name: &MachineName, instance: &str) -> String {
+        format!("{self}/cloud-init/{name}/seed.iso?instance={instance}")
     }
 }
 

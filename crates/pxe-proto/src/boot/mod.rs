@@ -14,6 +14,6 @@ mod timeline;
 
 pub use base_url::{BaseUrl, NotBaseUrl};
 pub use diagnosis::{Circumstances, Diagnosis, diagnose};
-pub use policy::{Boot, BootProgram, Directions, Refusal, decide, decide_script, directions};
-pub use script::{autoexec, malformed_request, script};
+pub use policy::{Boot, BootProgram, Directions, Refusal, built_for, decide, decide_script, directions};
+pub use script::{autoexec, script};
 pub use timeline::{Attempt, Timeline, Timelines};

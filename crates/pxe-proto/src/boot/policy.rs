@@ -103,6 +103,17 @@ pub fn decide_script(machine: Option<&Machine>, found: Option<Arch>) -> Boot {
     }
 }
 
+/// What iPXE was built for, as it says in `${buildarch}`; `None` for a processor that no image is for.
+///
+/// The BIOS build is one for 32 bits on any x86 processor, and starts 64-bit kernels.
+pub fn built_for(buildarch: &str) -> Option<Arch> {
+    match buildarch {
+        "arm64" => Some(Arch::Aarch64),
+        "x86_64" | "i386" => Some(Arch::X86_64),
+        _ => None,
+    }
+}
+
 /// Puts a decision into the words of a DHCP reply to `firmware` at `mac`.
 ///
 /// A machine that is refused gets its boot program all the same: only that can say the reason on its console.

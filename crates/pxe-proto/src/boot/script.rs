@@ -37,11 +37,6 @@ pub fn script(boot: &Boot, mac: MacAddr, image: Option<&ImageManifest>, base: Ba
     }
 }
 
-/// The script for a request that names no machine: it says `reason` on the console.
-pub fn malformed_request(reason: &str) -> String {
-    message(&[&format!("the server did not understand this machine: {reason}.")])
-}
-
 /// The name of the installer in the initial RAM file system that the kernel starts with.
 const INSTALLER: &str = "/pvmlab-installer";
 
@@ -63,7 +58,7 @@ fn install(machine: &MachineName, mac: MacAddr, manifest: &ImageManifest, base: 
             &word.escape_default().to_string(),
         ]);
     }
-    let file = |file| base.image(&manifest.name, manifest.arch, file);
+    let file = |file| base.image(&manifest.name, manifest.arch, file, mac);
     let mut arguments = format!("initrd=initrd.magic rdinit={INSTALLER} {CONFIG_ARGUMENT}={}", base.config(mac));
     for word in &manifest.kernel_arguments {
         arguments.push(' ');
@@ -72,7 +67,7 @@ fn install(machine: &MachineName, mac: MacAddr, manifest: &ImageManifest, base: 
     let fetches = [
         ("kernel", format!("kernel --timeout {STALL} {} {arguments}", file(&manifest.kernel.file))),
         ("initrd", format!("initrd --timeout {STALL} {}", file(&manifest.initrd.file))),
-        ("installer", format!("initrd --timeout {STALL} {} {INSTALLER} mode=755", base.installer(manifest.arch))),
+        ("installer", format!("initrd --timeout {STALL} {} {INSTALLER} mode=755", base.installer(manifest.arch, mac))),
     ];
 
     let mut script = format!(
@@ -211,13 +206,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_reason_says_it_stays_one_harmless_line(reason in ".*") {
-            let script = malformed_request(&reason);
+        fn whatever_a_message_says_it_stays_one_harmless_line(text in ".*") {
+            let script = message(&[&text]);
 
-            let lines: Vec<_> = script.lines().collect();
-            prop_assert_eq!(lines.len(), 5, "{}", script);
-            prop_assert!(lines[1].starts_with("echo pvmlab: the server did not understand"));
-            prop_assert!(lines[1].split_whitespace().all(is_plain_word));
+            prop_assert_eq!(script.lines().count(), 5);
+            let words: Vec<_> = script.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+            prop_assert_eq!(&words[..2], ["echo", "pvmlab:"]);
+            prop_assert!(words.iter().all(|word| is_plain_word(word)));
         }
     }
 

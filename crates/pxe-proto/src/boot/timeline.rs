@@ -1,6 +1,7 @@
 //! What a machine's boot events add up to.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,34 +13,45 @@ use lab_model::{Event, FetchedFile, Firmware, MacAddr, Stage, What};
 #[derive(Clone, Debug, Default)]
 pub struct Timelines {
     by_mac: BTreeMap<MacAddr, Arc<Timeline>>,
+    by_address: BTreeMap<Ipv4Addr, MacAddr>,
 }
 
-/// The latest boots of one machine, oldest first; never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The latest boots of one machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timeline {
     attempts: VecDeque<Attempt>,
+    address: Option<Ipv4Addr>,
+    defined: bool,
 }
 
 /// One boot, from the firmware's first packet on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
+    /// When the machine was first heard of in this boot.
+    pub began: Timestamp,
+    /// When it was last heard of.
+    pub latest: Timestamp,
+    /// What asked for an address first, if it was not an operating system.
+    pub firmware: Option<Firmware>,
+    /// What its latest script told it to do, as [`What::Script`] has it.
+    pub boot: Option<String>,
     /// When each stage was reached first.
     pub reached: BTreeMap<Stage, Timestamp>,
-    /// What happened, oldest first; of many events the first ones and the latest.
-    pub events: VecDeque<Event>,
     /// Why it got no further; `None` again when it did get further.
     pub failure: Option<String>,
     /// How much of the disk image is written, 0 to 100.
     pub percent: Option<u8>,
-    /// When the machine was last heard of.
-    pub latest: Timestamp,
+    /// What happened, oldest first; of many events the first and the latest.
+    pub events: VecDeque<Event>,
 }
 
-/// How many machines are remembered; beyond that the one not heard of for longest is forgotten.
+/// How many machines are remembered: beyond that the one not heard of for longest is forgotten, strangers first.
 const MACHINES: usize = 4096;
+
 /// How many boots of a machine are remembered.
 const ATTEMPTS: usize = 4;
-/// How many events of a boot are remembered.
+
+/// How many events of a boot are remembered. An installation has about thirty.
 const EVENTS: usize = 64;
 
 impl Timelines {
@@ -48,13 +60,25 @@ impl Timelines {
         if !self.by_mac.contains_key(&event.mac) && self.by_mac.len() >= MACHINES {
             self.forget_the_stalest();
         }
-        let timeline = self.by_mac.entry(event.mac).or_insert_with(|| Arc::new(Timeline { attempts: VecDeque::new() }));
-        Arc::make_mut(timeline).record(event);
+        let timeline = Arc::make_mut(self.by_mac.entry(event.mac).or_default());
+        let before = timeline.address;
+        timeline.record(event);
+        if let Some(address) = timeline.address {
+            self.by_address.insert(address, event.mac);
+            if let Some(before) = before.filter(|before| *before != address) {
+                self.release(before, event.mac);
+            }
+        }
     }
 
     /// The machine with this hardware address, if it was seen.
     pub fn of(&self, mac: MacAddr) -> Option<&Arc<Timeline>> {
         self.by_mac.get(&mac)
+    }
+
+    /// The machine that was given this address last.
+    pub fn holder(&self, address: Ipv4Addr) -> Option<MacAddr> {
+        self.by_address.get(&address).copied()
     }
 
     /// Every machine that was seen, by hardware address.
@@ -63,10 +87,19 @@ impl Timelines {
     }
 
     fn forget_the_stalest(&mut self) {
-        let heard = |timeline: &Timeline| timeline.latest().map(|attempt| attempt.latest);
-        let stalest = self.by_mac.iter().min_by_key(|(_, timeline)| heard(timeline)).map(|(mac, _)| *mac);
-        if let Some(mac) = stalest {
-            self.by_mac.remove(&mac);
+        let rank = |timeline: &Timeline| (timeline.defined, timeline.latest().map(|attempt| attempt.latest));
+        let stalest = self.by_mac.iter().min_by_key(|(_, timeline)| rank(timeline)).map(|(mac, _)| *mac);
+        let forgotten = stalest.and_then(|mac| Some((mac, self.by_mac.remove(&mac)?)));
+        if let Some((mac, timeline)) = forgotten
+            && let Some(address) = timeline.address
+        {
+            self.release(address, mac);
+        }
+    }
+
+    fn release(&mut self, address: Ipv4Addr, mac: MacAddr) {
+        if self.holder(address) == Some(mac) {
+            self.by_address.remove(&address);
         }
     }
 }
@@ -82,18 +115,21 @@ impl Timeline {
         self.attempts.iter()
     }
 
+    /// The address that the machine was given last.
+    pub fn address(&self) -> Option<Ipv4Addr> {
+        self.address
+    }
+
     fn record(&mut self, event: &Event) {
+        self.defined = event.machine.is_some();
+        if let What::Ack { address, .. } = event.what {
+            self.address = Some(address);
+        }
         if self.latest().is_none_or(|attempt| attempt.ends_before(&event.what)) {
             if self.attempts.len() == ATTEMPTS {
                 self.attempts.pop_front();
             }
-            self.attempts.push_back(Attempt {
-                reached: BTreeMap::new(),
-                events: VecDeque::new(),
-                failure: None,
-                percent: None,
-                latest: event.at,
-            });
+            self.attempts.push_back(Attempt::new(event.at));
         }
         if let Some(attempt) = self.attempts.back_mut() {
             attempt.record(event);
@@ -102,6 +138,19 @@ impl Timeline {
 }
 
 impl Attempt {
+    fn new(began: Timestamp) -> Self {
+        Self {
+            began,
+            latest: began,
+            firmware: None,
+            boot: None,
+            reached: BTreeMap::new(),
+            failure: None,
+            percent: None,
+            events: VecDeque::new(),
+        }
+    }
+
     /// How far it got.
     pub fn stage(&self) -> Option<Stage> {
         self.reached.last_key_value().map(|(stage, _)| *stage)
@@ -112,13 +161,13 @@ impl Attempt {
         self.reached.last_key_value().map(|(_, at)| *at)
     }
 
-    /// Whether `what` is the beginning of another boot.
+    /// Whether `what` cannot happen in this boot any more, and so begins the next.
     fn ends_before(&self, what: &What) -> bool {
         let stage = self.stage();
         match what {
             What::Offer { firmware, .. } | What::Ack { firmware, .. } => match firmware {
                 Firmware::Installer | Firmware::Os => false,
-                // iPXE asks for an address after the firmware did, or as the firmware: it begins a boot unless one waits for it.
+                // iPXE asks for an address after the firmware did, or as the firmware: before a script it continues a boot.
                 Firmware::Ipxe => stage >= Some(Stage::Script),
                 Firmware::Bios
                 | Firmware::UefiX64
@@ -130,17 +179,25 @@ impl Attempt {
                     _ => stage > Some(Stage::Address),
                 },
             },
-            // Without our DHCP, the script is the first that we hear of a boot.
-            What::Script { .. } => stage > Some(Stage::Script),
             What::Fetch { file: FetchedFile::BootProgram, .. } => stage > Some(Stage::BootProgram),
+            // Where another server gives addresses, the script is the first that we hear of a boot.
+            What::Script { .. } => stage > Some(Stage::Script),
             What::Transfer { .. } | What::TransferFailed { .. } | What::Nak { .. } | What::Decline { .. } => false,
             What::Fetch { .. } | What::Installer(_) | What::Up => false,
         }
     }
 
     fn record(&mut self, event: &Event) {
-        let known = self.events.back().is_some_and(|last| last.what == event.what);
         self.latest = event.at;
+        match &event.what {
+            What::Offer { firmware, .. } | What::Ack { firmware, .. } if *firmware != Firmware::Os => {
+                self.firmware.get_or_insert(*firmware);
+            }
+            What::Script { boot } => self.boot = Some(boot.clone()),
+            What::Installer(report) => self.percent = report.percent.or(self.percent),
+            What::Offer { .. } | What::Ack { .. } | What::Nak { .. } | What::Decline { .. } => {}
+            What::Transfer { .. } | What::TransferFailed { .. } | What::Fetch { .. } | What::Up => {}
+        }
         if let Some(stage) = event.what.stage() {
             if self.stage().is_none_or(|reached| reached < stage) {
                 self.failure = None;
@@ -150,15 +207,241 @@ impl Attempt {
         if let Some(failure) = event.what.failure() {
             self.failure = Some(failure.to_owned());
         }
-        if let What::Installer(report) = &event.what {
-            self.percent = report.percent.or(self.percent);
+        // A lease that is renewed every half minute tells nothing new.
+        if self.events.back().is_none_or(|last| last.what != event.what) {
+            if self.events.len() == EVENTS {
+                self.events.remove(EVENTS / 2);
+            }
+            self.events.push_back(event.clone());
         }
-        if known {
-            return;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lab_model::{InstallerReport, Phase};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_boot_goes_from_the_firmwares_first_packet_to_the_running_system() {
+        let mut timelines = Timelines::default();
+        let boot = [
+            offer(Firmware::UefiArm64),
+            ack(Firmware::UefiArm64),
+            What::Transfer { file: "ipxe-arm64.efi".into(), bytes: 1, milliseconds: 1 },
+            What::Transfer { file: "autoexec.ipxe".into(), bytes: 1, milliseconds: 1 },
+            What::Script { boot: "install".into() },
+            fetch(FetchedFile::Kernel),
+            fetch(FetchedFile::Initrd),
+            ack(Firmware::Installer),
+            report(Phase::Write, Some(0)),
+            report(Phase::Write, Some(90)),
+            report(Phase::Verify, None),
+            report(Phase::Boot, None),
+            ack(Firmware::Os),
+            What::Up,
+        ];
+
+        play(&mut timelines, boot);
+
+        let timeline = timelines.of(MAC).expect("seen");
+        let attempt = only(timeline);
+        assert_eq!(attempt.stage(), Some(Stage::Up));
+        assert_eq!(attempt.since(), Some(at(13)));
+        assert_eq!((attempt.began, attempt.firmware, attempt.percent), (at(0), Some(Firmware::UefiArm64), Some(90)));
+        assert_eq!(attempt.reached.get(&Stage::Script), Some(&at(4)));
+        assert_eq!(attempt.reached.get(&Stage::Write), Some(&at(8)));
+        assert_eq!(attempt.events.len(), 14);
+    }
+
+    #[test]
+    fn a_firmware_that_asks_again_begins_another_boot() {
+        let mut timelines = Timelines::default();
+
+        play(&mut timelines, [offer(Firmware::UefiX64), ack(Firmware::UefiX64), offer(Firmware::UefiX64)]);
+
+        let stages: Vec<_> = timelines.of(MAC).expect("seen").attempts().map(Attempt::stage).collect();
+        assert_eq!(stages, [Some(Stage::Address), Some(Stage::Offer)]);
+    }
+
+    #[test]
+    fn a_firmware_that_repeats_its_question_is_still_in_the_same_boot() {
+        let mut timelines = Timelines::default();
+
+        play(&mut timelines, [offer(Firmware::UefiX64), offer(Firmware::UefiX64), ack(Firmware::UefiX64)]);
+
+        assert_eq!(only(timelines.of(MAC).expect("seen")).stage(), Some(Stage::Address));
+    }
+
+    #[test]
+    fn ipxe_that_asks_for_its_own_address_continues_the_firmwares_boot() {
+        let mut timelines = Timelines::default();
+        let transfer = What::Transfer { file: "undionly.kpxe".into(), bytes: 1, milliseconds: 1 };
+        let script = What::Script { boot: "install".into() };
+
+        play(
+            &mut timelines,
+            [
+                ack(Firmware::Bios),
+                transfer,
+                offer(Firmware::Ipxe),
+                ack(Firmware::Ipxe),
+                script.clone(),
+                ack(Firmware::Ipxe),
+                script,
+            ],
+        );
+
+        let stages: Vec<_> = timelines.of(MAC).expect("seen").attempts().map(Attempt::stage).collect();
+        assert_eq!(stages, [Some(Stage::Script), Some(Stage::Script)]);
+    }
+
+    #[test]
+    fn without_our_dhcp_a_boot_begins_with_its_script() {
+        let mut timelines = Timelines::default();
+        let script = || What::Script { boot: "install".into() };
+
+        play(&mut timelines, [script(), script(), fetch(FetchedFile::Kernel), script()]);
+
+        let stages: Vec<_> = timelines.of(MAC).expect("seen").attempts().map(Attempt::stage).collect();
+        assert_eq!(stages, [Some(Stage::Kernel), Some(Stage::Script)]);
+    }
+
+    #[test]
+    fn a_failure_counts_until_the_machine_gets_further() {
+        let mut timelines = Timelines::default();
+        let failed = What::Installer(InstallerReport {
+            phase: Phase::Verify,
+            percent: None,
+            failure: Some("checksum".to_owned()),
+            detail: None,
+        });
+
+        play(&mut timelines, [report(Phase::Write, Some(100)), failed]);
+        assert_eq!(only(timelines.of(MAC).expect("seen")).failure.as_deref(), Some("checksum"));
+
+        play(&mut timelines, [report(Phase::Write, Some(10)), report(Phase::Verify, None)]);
+        assert_eq!(only(timelines.of(MAC).expect("seen")).failure, None);
+    }
+
+    #[test]
+    fn renewals_do_not_push_a_boot_out_of_memory() {
+        let mut timelines = Timelines::default();
+
+        play(&mut timelines, [offer(Firmware::UefiX64), ack(Firmware::UefiX64)]);
+        play(&mut timelines, std::iter::repeat_n(ack(Firmware::Os), 1000));
+
+        assert_eq!(only(timelines.of(MAC).expect("seen")).events.len(), 3);
+    }
+
+    #[test]
+    fn an_address_belongs_to_who_was_given_it_last() {
+        let mut timelines = Timelines::default();
+        let other = MacAddr::new([0x52, 0x54, 0, 0, 0, 2]);
+        let ack = |address| What::Ack { address, firmware: Firmware::Os };
+
+        timelines.record(&event(MAC, 0, ack(ADDRESS)));
+        assert_eq!(timelines.holder(ADDRESS), Some(MAC));
+        timelines.record(&event(MAC, 1, ack(Ipv4Addr::new(10, 77, 0, 11))));
+        assert_eq!(timelines.holder(ADDRESS), None);
+        timelines.record(&event(other, 2, ack(ADDRESS)));
+        assert_eq!(timelines.holder(ADDRESS), Some(other));
+    }
+
+    #[test]
+    fn a_flood_of_strangers_does_not_push_out_a_defined_machine() {
+        let mut timelines = Timelines::default();
+        timelines.record(&Event { machine: "web".parse().ok(), ..event(MAC, 0, What::Up) });
+
+        for number in 0..MACHINES as u32 + 100 {
+            let [a, b, c, d] = number.to_be_bytes();
+            timelines.record(&event(MacAddr::new([2, 0, a, b, c, d]), 1, ack(Firmware::UefiX64)));
         }
-        if self.events.len() == EVENTS {
-            self.events.remove(EVENTS / 2);
+
+        assert!(timelines.of(MAC).is_some());
+        assert_eq!((timelines.by_mac.len(), timelines.by_address.len()), (MACHINES, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_memory_is_bounded_and_stages_only_grow(events in proptest::collection::vec(any_event(), 0..400)) {
+            let mut timelines = Timelines::default();
+
+            play(&mut timelines, events);
+
+            for (_, timeline) in timelines.iter() {
+                prop_assert!(timeline.attempts.len() <= ATTEMPTS);
+                for attempt in timeline.attempts() {
+                    prop_assert!(attempt.events.len() <= EVENTS);
+                    prop_assert!(attempt.began <= attempt.latest);
+                    prop_assert!(attempt.reached.values().all(|at| (attempt.began..=attempt.latest).contains(at)));
+                }
+            }
         }
-        self.events.push_back(event.clone());
+    }
+
+    const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
+    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 10);
+
+    fn any_event() -> impl Strategy<Value = What> {
+        let firmware = || {
+            prop_oneof![
+                Just(Firmware::UefiX64),
+                Just(Firmware::Ipxe),
+                Just(Firmware::Installer),
+                Just(Firmware::Os),
+                Just(Firmware::Unsupported)
+            ]
+        };
+        prop_oneof![
+            firmware().prop_map(offer),
+            firmware().prop_map(ack),
+            Just(What::Script { boot: "install".into() }),
+            Just(fetch(FetchedFile::BootProgram)),
+            Just(fetch(FetchedFile::Initrd)),
+            (0..100_u8).prop_map(|percent| report(Phase::Write, Some(percent))),
+            Just(What::Nak { address: ADDRESS, reason: "elsewhere".into() }),
+            Just(What::Up),
+        ]
+    }
+
+    /// One event a second, after those before.
+    fn play(timelines: &mut Timelines, events: impl IntoIterator<Item = What>) {
+        let after =
+            timelines.of(MAC).and_then(|timeline| timeline.latest()).map_or(0, |latest| latest.latest.as_second() + 1);
+        for (second, what) in (after..).zip(events) {
+            timelines.record(&event(MAC, second, what));
+        }
+    }
+
+    fn only(timeline: &Timeline) -> &Attempt {
+        assert_eq!(timeline.attempts.len(), 1, "{timeline:#?}");
+        &timeline.attempts[0]
+    }
+
+    fn event(mac: MacAddr, second: i64, what: What) -> Event {
+        Event { at: at(second), mac, machine: None, what }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time in 1970")
+    }
+
+    fn offer(firmware: Firmware) -> What {
+        What::Offer { address: ADDRESS, firmware }
+    }
+
+    fn ack(firmware: Firmware) -> What {
+        What::Ack { address: ADDRESS, firmware }
+    }
+
+    fn fetch(file: FetchedFile) -> What {
+        What::Fetch { file, bytes: 1 }
+    }
+
+    fn report(phase: Phase, percent: Option<u8>) -> What {
+        What::Installer(InstallerReport { phase, percent, failure: None, detail: None })
     }
 }
