@@ -3,6 +3,8 @@
 //! What the protocols answer is tested where it is decided, in `pxe-proto`; here it is that they are answered at all, and
 //! what happens to the process: its start, its end, its files, and what it says when something is wrong.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where something unexpected happens")]
+
 mod addresses;
 mod check;
 mod client;
