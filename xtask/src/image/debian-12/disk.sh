@@ -3,12 +3,13 @@
 # SYSTEM is the archive of the root file system, OVERLAY a folder of files that go over it, WORK a folder to work in, DISK the
 # disk image, OUT the folder for kernel, initrd and boot loader; the rest comes from the recipe.
 set -eu
+umask 022
 root=$WORK/root
 mkdir "$root"
 
 echo "unpacking the system"
 tar --extract --file "$SYSTEM" --directory "$root" --numeric-owner --same-owner --same-permissions --exclude './dev/*'
-# The modes that the person's umask gave these files are not the system's.
+# The person's umask is not the system's: neither for the overlay as it was written, nor for what is made here.
 chmod -R u=rwX,go=rX "$OVERLAY"
 cp --recursive --no-preserve=ownership --no-target-directory "$OVERLAY" "$root"
 
