@@ -6,7 +6,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
@@ -74,10 +73,13 @@ impl Original {
         open_to_all(content.folder.path())?;
 
         let configuration = folder.path().join("dnsmasq.conf");
-        fs::write(&configuration, dnsmasq_configuration(&content.tftp(), boot_program))?;
+        fs::write(
+            &configuration,
+            dnsmasq_configuration(&content.tftp(), boot_program, &folder.path().join("dnsmasq.log")),
+        )?;
         let mut dnsmasq = bound("dnsmasq");
-        dnsmasq.args(["--keep-in-foreground", "--log-facility=-", "--conf-file"]).arg(&configuration);
-        let dnsmasq = Process::start("dnsmasq", dnsmasq.stderr(Stdio::null()))?;
+        dnsmasq.args(["--keep-in-foreground", &format!("--conf-file={}", configuration.display())]);
+        let dnsmasq = Process::start("dnsmasq", &mut dnsmasq)?;
 
         let configuration = folder.path().join("nginx.conf");
         fs::write(&configuration, nginx_configuration(&content.http(), folder.path()))?;
@@ -109,8 +111,8 @@ impl Original {
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// One-minute leases, as in the first pvmlab; the pool is its .100 to .200.
-fn dnsmasq_configuration(tftp: &Path, boot_program: &str) -> String {
-    let tftp = tftp.display();
+fn dnsmasq_configuration(tftp: &Path, boot_program: &str, log: &Path) -> String {
+    let (tftp, log) = (tftp.display(), log.display());
     format!(
         "port=0
 interface={BRIDGE}
@@ -131,6 +133,7 @@ dhcp-boot=tag:ipxe,http://{SERVER}/ipxe?mac=${{net0/mac}}
 enable-tftp
 tftp-root={tftp}
 user=root
+log-facility={log}
 "
     )
 }
@@ -139,6 +142,8 @@ fn nginx_configuration(http: &Path, folder: &Path) -> String {
     let (http, folder) = (http.display(), folder.display());
     format!(
         "daemon off;
+# One process: a worker would outlive a master that is killed.
+master_process off;
 user root;
 pid {folder}/nginx.pid;
 worker_processes 1;
