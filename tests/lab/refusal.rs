@@ -9,7 +9,7 @@ use crate::{images, limits::BOOT};
 fn an_unknown_machine_says_so_on_its_console() {
     let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
 
-    let _guest = says_on_its_console(&lab, "no definition");
+    let _guest = says_on_its_console(&lab, "nobody has defined this machine");
 
     let stranger = lab.machine(MAC).unwrap().expect("the server has seen it");
     assert_eq!(stranger.name, None);
@@ -21,7 +21,7 @@ fn a_machine_whose_image_is_missing_says_so_on_its_console() {
     let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
     lab.define(&lab.target("web".parse().unwrap(), Arch::X86_64, MAC, "plan-9".parse().unwrap())).unwrap();
 
-    let _guest = says_on_its_console(&lab, "plan-9");
+    let _guest = says_on_its_console(&lab, "web should get the image plan-9");
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn content(arch: Arch, supplies: &Supplies) -> Result<Content> {
     let lab = our_lab(arch, supplies)?;
     let program = boot_program(arch);
     let contents = lab.fetch(&format!("/boot/{program}"))?;
-    let script = lab.fetch(&format!("/ipxe?mac={MAC}"))?;
+    let script = lab.fetch(&format!("/ipxe?mac={MAC}&arch={}", build_arch(arch)))?;
     Content::new((program, &contents), &script, |path| lab.fetch(path))
 }
 
@@ -96,6 +96,14 @@ fn boot_program(arch: Arch) -> &'static str {
     match arch {
         Arch::Aarch64 => "ipxe-arm64.efi",
         Arch::X86_64 => "ipxe-x86_64.efi",
+    }
+}
+
+/// What iPXE calls the processor that it was built for.
+fn build_arch(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Aarch64 => "arm64",
+        Arch::X86_64 => "x86_64",
     }
 }
 

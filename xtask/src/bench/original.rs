@@ -45,7 +45,8 @@ impl Content {
         write(&content.tftp().join(boot_program.0), boot_program.1)?;
         write(&content.http().join("script"), script)?;
         for path in paths(&String::from_utf8_lossy(script)) {
-            write(&content.http().join(path.trim_start_matches('/')), &fetch(&path)?)?;
+            let file = path.split('?').next().unwrap_or(&path).trim_start_matches('/');
+            write(&content.http().join(file), &fetch(&path)?)?;
         }
         Ok(content)
     }
@@ -168,7 +169,7 @@ http {{
     )
 }
 
-/// The paths of the URLs that a boot script fetches; those on the kernel's command line are for later.
+/// The paths, with queries, of the URLs that a boot script fetches; those on the kernel's command line are for later.
 fn paths(script: &str) -> Vec<String> {
     let prefix = format!("http://{SERVER}/");
     let mut paths: Vec<_> = script
@@ -198,10 +199,10 @@ mod tests {
 
     #[test]
     fn finds_what_a_script_fetches_and_nothing_else() {
-        let script = "#!ipxe\nkernel http://10.77.0.1/images/a/vmlinuz initrd=a pvmlab.config=http://10.77.0.1/config/x\n\
+        let script = "#!ipxe\nkernel http://10.77.0.1/images/a/vmlinuz?mac=x initrd=a pvmlab.config=http://10.77.0.1/config/x\n\
                       initrd --name a http://10.77.0.1/images/a/initrd.img || goto failed\n\
                       chain http://10.77.0.1/ipxe?mac=${netX/mac}\n";
 
-        assert_eq!(paths(script), ["/images/a/initrd.img", "/images/a/vmlinuz"]);
+        assert_eq!(paths(script), ["/images/a/initrd.img", "/images/a/vmlinuz?mac=x"]);
     }
 }
