@@ -76,7 +76,7 @@ pub fn run() -> ExitCode {
 
 fn serve(config: &std::path::Path, http_only: bool) -> anyhow::Result<ExitCode> {
     let config = Config::read(config)?;
-    log::start(&config.log)?;
+    log::start(&config.log);
     let services = if http_only { Services::HttpOnly } else { Services::All };
     daemon::run(&config, services)
 }
@@ -90,6 +90,16 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_systemd_unit_starts_it_with_a_command_line_that_it_knows() {
+        let unit = include_str!("../../systemd/pxe-server.service");
+        let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("a service starts something");
+
+        let args = Args::try_parse_from(start.split_whitespace()).expect("its command line");
+
+        assert!(matches!(args.command, Command::Serve { http_only: false, .. }), "{args:?}");
     }
 
     #[test]

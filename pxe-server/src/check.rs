@@ -56,7 +56,7 @@ impl Report {
         let definitions = config.definitions();
         problems.extend(inventory.problems().iter().map(|problem| format!("{}/{problem}", definitions.display())));
         let machines = inventory.machines().map(|machine| machine.name.to_string()).collect();
-        Ok(Self { interface, lab, port: config.http.port, machines, problems })
+        Ok(Self { interface, lab, port: config.http.port.0, machines, problems })
     }
 }
 

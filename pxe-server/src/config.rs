@@ -3,9 +3,9 @@
 //! A key or value that is no configuration is refused here, with its line. Whether the values fit the network is
 //! [`crate::lab`]'s question, because only the interface can answer it.
 
-use std::fmt;
+mod value;
+
 use std::net::Ipv4Addr;
-use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -13,6 +13,9 @@ use lab_model::Ipv4Net;
 use pxe_proto::boot::BaseUrl;
 use serde::Deserialize;
 use toml::Spanned;
+
+pub(crate) use self::value::{AddressRange, Levels, Router};
+use self::value::{Count, Port, Seconds};
 
 /// A configuration file.
 #[derive(Clone, Debug, Deserialize)]
@@ -63,7 +66,7 @@ pub(crate) struct DhcpSection {
     /// The addresses for machines that have none reserved; computed from the network where absent.
     pub(crate) pool: Option<Spanned<AddressRange>>,
     /// How long a machine keeps its address without asking again.
-    pub(crate) lease_seconds: NonZeroU32,
+    pub(crate) lease_seconds: Seconds,
     /// The router that machines are told; the server itself where absent.
     pub(crate) router: Option<Router>,
     /// The name servers that machines are told.
@@ -72,15 +75,6 @@ pub(crate) struct DhcpSection {
     pub(crate) authoritative: bool,
     /// When a lease counts as written.
     pub(crate) durability: Durability,
-}
-
-/// The router that machines are told, written as an address or `none`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Router {
-    /// This one.
-    At(Ipv4Addr),
-    /// They stay within the lab network.
-    None,
 }
 
 /// When a lease counts as written, and so when its ACK leaves.
@@ -98,13 +92,13 @@ pub(crate) enum Durability {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct TftpSection {
     /// How many transfers there may be at a time.
-    pub(crate) max_transfers: Option<NonZeroU16>,
+    pub(crate) max_transfers: Option<Count>,
     /// How many of them one client may have.
-    pub(crate) max_transfers_per_client: Option<NonZeroU16>,
+    pub(crate) max_transfers_per_client: Option<Count>,
     /// The most bytes of file in one packet, whatever a client asks for.
-    pub(crate) max_block_bytes: Option<NonZeroU16>,
+    pub(crate) max_block_bytes: Option<Count>,
     /// The most packets in flight, whatever a client asks for.
-    pub(crate) max_window_blocks: Option<NonZeroU16>,
+    pub(crate) max_window_blocks: Option<Count>,
 }
 
 /// `[http]`
@@ -114,7 +108,7 @@ pub(crate) struct HttpSection {
     /// The address to listen on: the server's lab address where absent, every address with `--http-only`.
     pub(crate) listen: Option<Ipv4Addr>,
     /// The TCP port; 0: any free one.
-    pub(crate) port: u16,
+    pub(crate) port: Port,
     /// How machines reach this server, as `http://10.77.0.1:8080`; made of the lab address and the port where absent.
     pub(crate) base_url: Option<BaseUrl>,
 }
@@ -131,8 +125,8 @@ pub(crate) struct SeedSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct LogSection {
-    /// A level, and exceptions from it: `info,pxe_server::dhcp=debug`.
-    pub(crate) level: String,
+    /// What is said of which part of the program.
+    pub(crate) level: Levels,
     /// How a line looks.
     pub(crate) format: LogFormat,
 }
@@ -145,13 +139,6 @@ pub(crate) enum LogFormat {
     Auto,
     /// One JSON object a line.
     Json,
-}
-
-/// Addresses from first to last, written `10.77.0.100-10.77.0.200`, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AddressRange {
-    pub(crate) first: Ipv4Addr,
-    pub(crate) last: Ipv4Addr,
 }
 
 /// A value that the configuration may not have; the message says where it stands and what was expected.
@@ -233,7 +220,7 @@ impl Default for DhcpSection {
     fn default() -> Self {
         Self {
             pool: None,
-            lease_seconds: NonZeroU32::new(3600).expect("an hour is not zero seconds"),
+            lease_seconds: Seconds(3600),
             router: None,
             dns: Vec::new(),
             authoritative: true,
@@ -244,7 +231,7 @@ impl Default for DhcpSection {
 
 impl Default for HttpSection {
     fn default() -> Self {
-        Self { listen: None, port: 80, base_url: None }
+        Self { listen: None, port: Port(80), base_url: None }
     }
 }
 
@@ -256,7 +243,7 @@ impl Default for SeedSection {
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Auto }
+        Self { level: Levels::default(), format: LogFormat::Auto }
     }
 }
 
@@ -264,47 +251,10 @@ fn default_state() -> PathBuf {
     PathBuf::from("/var/lib/pxe-server")
 }
 
-impl AddressRange {
-    /// How many addresses it has.
-    pub(crate) fn len(self) -> u64 {
-        u64::from(self.last.to_bits()) - u64::from(self.first.to_bits()) + 1
-    }
-}
-
-impl fmt::Display for AddressRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.first, self.last)
-    }
-}
-
-impl<'de> Deserialize<'de> for AddressRange {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let range = text.split_once('-').and_then(|(first, last)| {
-            let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-            (first <= last).then_some(Self { first, last })
-        });
-        range.ok_or_else(|| {
-            let expected = "expected first and last address such as `10.77.0.100-10.77.0.200`";
-            serde::de::Error::custom(format!("`{text}` is not a range of addresses: {expected}"))
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Router {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.as_str() {
-            "none" => Ok(Self::None),
-            address => address.parse().map(Self::At).map_err(|_| {
-                serde::de::Error::custom(format!("`{text}` is not a router: expected an IPv4 address or `none`"))
-            }),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -314,7 +264,7 @@ mod tests {
         assert_eq!(config.state(), Path::new("/var/lib/pxe-server"));
         assert_eq!(config.definitions(), Path::new("/var/lib/pxe-server/vms"));
         assert_eq!(config.images(), Path::new("/var/lib/pxe-server/images"));
-        assert_eq!((config.http.port, config.dhcp.lease_seconds.get()), (80, 3600));
+        assert_eq!((config.http.port.0, config.dhcp.lease_seconds.0), (80, 3600));
     }
 
     #[test]
@@ -334,11 +284,51 @@ mod tests {
         insta::assert_snapshot!("wrong_type", error("[http]\nport = \"eighty\"\n"));
         insta::assert_snapshot!("port_too_high", error("[http]\nport = 65536\n"));
         insta::assert_snapshot!("no_time", error("[dhcp]\nlease-seconds = 0\n"));
+        insta::assert_snapshot!("no_count", error("[tftp]\nmax-transfers = 0\n"));
+        insta::assert_snapshot!("no_level", error("[log]\nlevel = \"loud\"\n"));
         insta::assert_snapshot!("no_network", error("[lab]\naddress = \"10.77.0.1\"\n"));
         insta::assert_snapshot!("range_backwards", error("[dhcp]\npool = \"10.77.0.200-10.77.0.100\"\n"));
         insta::assert_snapshot!("no_router", error("[dhcp]\nrouter = \"no\"\n"));
         insta::assert_snapshot!("unknown_durability", error("[dhcp]\ndurability = \"always\"\n"));
     }
+
+    #[test]
+    fn every_shipped_example_is_a_configuration() {
+        let examples: Vec<_> = fs::read_dir(EXAMPLES).expect("the examples").flatten().collect();
+
+        assert!(examples.len() >= 3);
+        for example in examples {
+            Config::read(&example.path()).expect("an example");
+        }
+    }
+
+    #[test]
+    fn the_example_of_every_key_has_every_key() {
+        let text = fs::read_to_string(Path::new(EXAMPLES).join("every-key.toml")).expect("the example");
+        let example: toml::Table = toml::from_str(&text).expect("TOML");
+
+        for (section, keys) in [("", &example)].into_iter().chain(sections(&example)) {
+            let mut written: Vec<_> = keys.keys().cloned().collect();
+            let mut known = known_keys(section);
+            written.sort_unstable();
+            known.sort_unstable();
+            assert_eq!(written, known, "[{section}]");
+        }
+    }
+
+    fn sections(example: &toml::Table) -> impl Iterator<Item = (&str, &toml::Table)> {
+        example.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_table()?)))
+    }
+
+    /// What the parser offers in place of a key that it does not know: "…, expected one of `a`, `b`".
+    fn known_keys(section: &str) -> Vec<String> {
+        let text = if section.is_empty() { "'?' = 0\n".to_owned() } else { format!("[{section}]\n'?' = 0\n") };
+        let error = parse(&text).expect_err("an unknown key").to_string();
+        let known = error.split_once("expected").expect("what is known").1;
+        known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples");
 
     fn parse(text: &str) -> anyhow::Result<Config> {
         Config::parse(Path::new("/etc/pxe-server/config.toml"), text.to_owned())

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::net::Ipv4Addr;
-use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -134,7 +133,7 @@ impl Bound {
             Services::All => lab.server.address(),
             Services::HttpOnly => Ipv4Addr::UNSPECIFIED,
         });
-        let http = bind_http(listen, config.http.port)?;
+        let http = bind_http(listen, config.http.port.0)?;
         Ok(Self { lab, http, lan })
     }
 }
@@ -163,13 +162,13 @@ fn tftp_config(written: &TftpSection, server: Ipv4Addr, interface: &Interface) -
     tftp::Config {
         device: Some(interface.name.clone()),
         limits: Limits {
-            block_size: written.max_block_bytes.map_or(default.limits.block_size, NonZeroU16::get),
-            window: written.max_window_blocks.map_or(default.limits.window, NonZeroU16::get),
+            block_size: written.max_block_bytes.map_or(default.limits.block_size, |most| most.0),
+            window: written.max_window_blocks.map_or(default.limits.window, |most| most.0),
         },
-        transfers: written.max_transfers.map_or(default.transfers, |most| most.get().into()),
+        transfers: written.max_transfers.map_or(default.transfers, |most| most.0.into()),
         transfers_per_client: written
             .max_transfers_per_client
-            .map_or(default.transfers_per_client, |most| most.get().into()),
+            .map_or(default.transfers_per_client, |most| most.0.into()),
         ..default
     }
 }

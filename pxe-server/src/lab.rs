@@ -66,7 +66,7 @@ impl Lab {
         dhcp::Config {
             server: self.server,
             pool: self.pool.map(|pool| pool.first..=pool.last),
-            lease: Duration::from_secs(config.dhcp.lease_seconds.get().into()),
+            lease: Duration::from_secs(config.dhcp.lease_seconds.0.into()),
             offer_hold: OFFER_HOLD,
             decline_hold: DECLINE_HOLD,
             router: self.router,

@@ -4,9 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 
-use anyhow::Context;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, Layer};
 use tracing_subscriber::prelude::*;
@@ -15,13 +13,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::config::{LogFormat, LogSection};
 
 /// Starts the log of this process; later calls have no effect.
-///
-/// # Errors
-/// `log.level` is no level.
-pub(crate) fn start(config: &LogSection) -> anyhow::Result<()> {
-    let levels: Targets = config.level.parse().with_context(|| {
-        format!("log.level: `{}`: expected a form such as `info` or `info,pxe_server::dhcp=debug`", config.level)
-    })?;
+pub(crate) fn start(config: &LogSection) {
     let lines = Layer::default().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let lines = match config.format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
@@ -29,8 +21,7 @@ pub(crate) fn start(config: &LogSection) -> anyhow::Result<()> {
         LogFormat::Auto => lines.with_target(false).boxed(),
     };
     // A second start can only come from a test in the same process.
-    let _ = tracing_subscriber::registry().with(lines).with(levels).try_init();
-    Ok(())
+    let _ = tracing_subscriber::registry().with(lines).with(config.level.0.clone()).try_init();
 }
 
 /// journald says in `JOURNAL_STREAM` which file its pipe is, because a child may have its stderr elsewhere.

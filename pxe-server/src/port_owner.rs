@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::capability::{Capability, REMEDY};
 
@@ -16,7 +16,14 @@ pub(crate) enum Protocol {
     Tcp,
 }
 
-/// Whoever has a port.
+/// A socket that has a port, as everybody may see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PortSocket {
+    inode: u64,
+    user: u32,
+}
+
+/// Whoever has a port, as root may see it.
 #[derive(Debug, PartialEq, Eq)]
 struct Owner {
     pid: u32,
@@ -48,54 +55,62 @@ fn in_use(protocol: Protocol, port: u16) -> String {
             format!("address in use: {protocol} port {port} is held by {program} (pid {pid}): stop it first")
         }
         None => {
+            let user = sockets.first().and_then(|socket| user_name(socket.user));
+            let whose = user.map_or_else(String::new, |user| format!(" of user {user}"));
             let flag = match protocol {
                 Protocol::Udp => 'u',
                 Protocol::Tcp => 't',
             };
             format!(
-                "address in use: {protocol} port {port} is held by a process that we may not see: \
+                "address in use: {protocol} port {port} is held by a process{whose} that we may not look at: \
                  `sudo ss -ln{flag}p sport = :{port}` names it"
             )
         }
     }
 }
 
-/// The inodes of the sockets that have this port, in this network namespace.
-fn sockets(protocol: Protocol, port: u16) -> Vec<u64> {
+/// The sockets that have this port, in this network namespace.
+fn sockets(protocol: Protocol, port: u16) -> Vec<PortSocket> {
     let tables = match protocol {
         Protocol::Udp => ["/proc/net/udp", "/proc/net/udp6"],
         Protocol::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
     };
     let read = |table| fs::read_to_string(table).unwrap_or_default();
-    tables.into_iter().flat_map(|table| inodes(&read(table), protocol, port)).collect()
+    tables.into_iter().flat_map(|table| listed(&read(table), protocol, port)).collect()
 }
 
-/// Reads one of the kernel's socket tables (proc_pid_net(5)): `sl local_address rem_address st … inode …`.
-fn inodes(table: &str, protocol: Protocol, port: u16) -> Vec<u64> {
-    let inode = |line: &str| {
+/// Reads one of the kernel's socket tables (proc_pid_net(5)): `sl local_address rem_address st … uid timeout inode …`.
+fn listed(table: &str, protocol: Protocol, port: u16) -> Vec<PortSocket> {
+    let socket = |line: &str| {
         let fields: Vec<_> = line.split_whitespace().collect();
         let (_, local_port) = fields.get(1)?.rsplit_once(':')?;
         let listens = protocol == Protocol::Udp || *fields.get(3)? == TCP_LISTEN;
         let same = u16::from_str_radix(local_port, 16).ok()? == port;
-        fields.get(9)?.parse().ok().filter(|_| same && listens)
+        let socket = PortSocket { inode: fields.get(9)?.parse().ok()?, user: fields.get(7)?.parse().ok()? };
+        (same && listens).then_some(socket)
     };
-    table.lines().skip(1).filter_map(inode).collect()
+    table.lines().skip(1).filter_map(socket).collect()
 }
 
 /// The first process that has one of these sockets open, among those that we may look at.
-fn owner(sockets: &[u64]) -> Option<Owner> {
-    let links: Vec<_> = sockets.iter().map(|inode| format!("socket:[{inode}]")).collect();
+fn owner(sockets: &[PortSocket]) -> Option<Owner> {
+    let links: Vec<_> = sockets.iter().map(|socket| PathBuf::from(format!("socket:[{}]", socket.inode))).collect();
     let holds = |process: &Path| {
         let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
-        files
-            .filter_map(|file| fs::read_link(file.path()).ok())
-            .any(|link| links.iter().any(|wanted| link == Path::new(wanted)))
+        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|link| links.contains(&link))
     };
     fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
         let pid = process.file_name().to_str()?.parse().ok()?;
         let program = fs::read_to_string(process.path().join("comm")).ok()?.trim_end().to_owned();
         holds(&process.path()).then_some(Owner { pid, program })
     })
+}
+
+/// The user's name (passwd(5)).
+fn user_name(user: u32) -> Option<String> {
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let mut lines = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    lines.find(|fields| fields.get(2).is_some_and(|id| *id == user.to_string()))?.first().map(|name| (*name).to_owned())
 }
 
 impl fmt::Display for Protocol {
@@ -147,11 +162,17 @@ mod tests {
     }
 
     #[test]
+    fn knows_users_by_name() {
+        assert_eq!(user_name(0).as_deref(), Some("root"));
+        assert_eq!(user_name(u32::MAX), None);
+    }
+
+    #[test]
     fn reads_the_kernels_table() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
-             \x20 67: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 31337 2 0000000000000000 0\n";
+             \x20 67: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000   110        0 31337 2 0000000000000000 0\n";
 
-        assert_eq!(inodes(table, Protocol::Udp, 67), [31337]);
-        assert_eq!(inodes(table, Protocol::Udp, 68), [] as [u64; 0]);
+        assert_eq!(listed(table, Protocol::Udp, 67), [PortSocket { inode: 31337, user: 110 }]);
+        assert!(listed(table, Protocol::Udp, 68).is_empty());
     }
 }

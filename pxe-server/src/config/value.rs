@@ -1,0 +1,145 @@
+//! The values that a configuration is made of, each with an error that says what was expected.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+
+/// Addresses from first to last, written `10.77.0.100-10.77.0.200`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AddressRange {
+    pub(crate) first: Ipv4Addr,
+    pub(crate) last: Ipv4Addr,
+}
+
+/// The router that machines are told, written as an address or `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Router {
+    /// This one.
+    At(Ipv4Addr),
+    /// They stay within the lab network.
+    None,
+}
+
+/// A TCP port; 0 leaves the choice to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Port(pub(crate) u16);
+
+/// A time of at least one second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seconds(pub(crate) u32);
+
+/// How many, at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Count(pub(crate) u16);
+
+/// A level of the log with exceptions from it, written `info,pxe_server::dhcp=debug`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Levels(pub(crate) Targets);
+
+impl AddressRange {
+    /// How many addresses it has.
+    pub(crate) fn len(self) -> u64 {
+        u64::from(self.last.to_bits()) - u64::from(self.first.to_bits()) + 1
+    }
+}
+
+impl fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+impl<'de> Deserialize<'de> for AddressRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let range = text.split_once('-').and_then(|(first, last)| {
+            let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+            (first <= last).then_some(Self { first, last })
+        });
+        range.ok_or_else(|| {
+            let expected = "expected first and last address such as `10.77.0.100-10.77.0.200`";
+            D::Error::custom(format!("`{text}` is not a range of addresses: {expected}"))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Router {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "none" => Ok(Self::None),
+            address => address
+                .parse()
+                .map(Self::At)
+                .map_err(|_| D::Error::custom(format!("`{text}` is not a router: expected an IPv4 address or `none`"))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Port {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Whole { least: 0, what: "a TCP port from 0 to 65535" }.read(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Whole { least: 1, what: "a number of seconds above zero" }.read(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Whole { least: 1, what: "a number from 1 to 65535" }.read(deserializer).map(Self)
+    }
+}
+
+impl Default for Levels {
+    fn default() -> Self {
+        Self(Targets::new().with_default(LevelFilter::INFO))
+    }
+}
+
+impl<'de> Deserialize<'de> for Levels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        // The parser takes any word for a part of the program, of which all is to be logged.
+        let known = text.split(',').all(|part| part.contains('=') || part.parse::<LevelFilter>().is_ok());
+        text.parse().ok().filter(|_| known).map(Self).ok_or_else(|| {
+            let expected =
+                "expected `error`, `warn`, `info` or `debug`, with exceptions such as `info,pxe_server::dhcp=debug`";
+            D::Error::custom(format!("`{text}` is no level: {expected}"))
+        })
+    }
+}
+
+/// A whole number of at least `least` that fits its type.
+struct Whole {
+    least: i64,
+    what: &'static str,
+}
+
+impl Whole {
+    fn read<'de, D: Deserializer<'de>, T: TryFrom<i64>>(self, deserializer: D) -> Result<T, D::Error> {
+        let (least, what) = (self.least, self.what);
+        let number = deserializer.deserialize_i64(self)?;
+        let fits = T::try_from(number).ok().filter(|_| number >= least);
+        fits.ok_or_else(|| D::Error::invalid_value(Unexpected::Signed(number), &what))
+    }
+}
+
+impl Visitor<'_> for Whole {
+    type Value = i64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+}
