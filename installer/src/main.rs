@@ -3,16 +3,28 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use installer::Patience;
-use installer::rehearse::rehearse;
+use installer::{Patience, attempt, init, rehearse, shell};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["rehearse", "--config", url, "--disk", disk] => match rehearse(url, Path::new(disk), Patience::SERVER) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
+        ["rehearse", "--config", url, "--disk", disk] => {
+            match rehearse::rehearse(url, Path::new(disk), Patience::SERVER) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            }
+        }
+        // The kernel gives its init whatever words it did not understand itself.
+        _ if std::process::id() == 1 => init::run(),
+        [init::ATTEMPT] if is_child_of_init() => {
+            attempt::run();
+            ExitCode::FAILURE
+        }
+        [init::SHELL] if is_child_of_init() => {
+            let Err(error) = shell::run();
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -20,6 +32,12 @@ fn main() -> ExitCode {
     }
 }
 
+/// Whether this runs in an initrd whose PID 1 is the same program: on any other machine, nothing here touches a disk.
+fn is_child_of_init() -> bool {
+    let (own, init) = (std::fs::read_link("/proc/self/exe"), std::fs::read_link("/proc/1/exe"));
+    std::os::unix::process::parent_id() == 1 && own.is_ok_and(|own| init.is_ok_and(|init| own == init))
+}
+
 const USAGE: &str = "\
-The installer is PID 1 of a network-booted machine. As an ordinary process it only rehearses:
+The installer is PID 1 of a network-booted machine. As an ordinary process it only rehearses, with a file in the disk's place:
 usage: installer rehearse --config URL --disk FILE";

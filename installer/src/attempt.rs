@@ -1,0 +1,73 @@
+//! One attempt at installing the machine that this runs on: every phase, from drivers to reboot.
+
+use std::fs;
+
+use lab_model::Phase;
+use nix::sys::reboot::RebootMode;
+
+use crate::command_line::CommandLine;
+use crate::install::{Failure, Surroundings, install};
+use crate::size::Size;
+use crate::{Patience, Reports, config, disk, http, modules, network, reboot};
+
+/// Installs the machine and starts its system. Returns only when that failed; the reason is on the console and at the server.
+pub fn run() {
+    let agent = http::agent();
+    let reports = Reports::start(agent.clone(), Patience::REPORTS);
+    let around = Surroundings { agent: &agent, patience: Patience::SERVER, reports: &reports };
+    match attempt(&around) {
+        Ok(mode) => {
+            reports.finish();
+            reboot::go(mode);
+        }
+        Err(Failure { phase, reason }) => {
+            reports.failed(phase, &reason);
+            reports.finish();
+        }
+    }
+}
+
+fn attempt(around: &Surroundings<'_>) -> Result<RebootMode, Failure> {
+    let Surroundings { agent, patience, reports } = *around;
+
+    let kinds = modules::load();
+    reports.reached(Phase::Start, format_args!("drivers for {kinds} kinds of device looked for"));
+
+    let text = fs::read_to_string("/proc/cmdline").map_err(Failure::of(Phase::Config))?;
+    let command_line = CommandLine::parse(&text);
+    let Some(url) = command_line.config else {
+        return Err(Failure {
+            phase: Phase::Config,
+            reason: "expected `pvmlab.config=URL` on the kernel's command line; start this initrd by the server's boot script"
+                .to_owned(),
+        });
+    };
+
+    let (link, lease) = network::bring_up(command_line.mac).map_err(Failure::of(Phase::Network))?;
+    reports.reached(Phase::Network, format_args!("{} has {} from {}", link.name, lease.address, lease.server));
+
+    let config = config::fetch(agent, &url, patience).map_err(Failure::of(Phase::Config))?;
+    reports.deliver_to(&config.events_url);
+    reports.reached(Phase::Config, format_args!("machine {}", config.machine));
+
+    let disks = disk::wait().map_err(Failure::of(Phase::Disk))?;
+    let disk = disk::choose(&disks, config.disk.as_deref(), config.disk_image.raw_size)
+        .map_err(|refused| Failure { phase: Phase::Disk, reason: explain(&refused) })?;
+    reports.reached(Phase::Disk, format_args!("{} ({})", disk.path().display(), Size(disk.size)));
+
+    install(&config, &disk.path(), around)?;
+
+    let mode = reboot::prepare(&config, agent, patience);
+    reports.reached(Phase::Boot, reboot::describe(&mode));
+    Ok(mode)
+}
+
+/// A missing disk may be a missing driver.
+fn explain(refused: &disk::Refused) -> String {
+    match (refused, &modules::undriven()[..]) {
+        (disk::Refused::None { .. } | disk::Refused::Missing { .. }, [_, ..]) => {
+            format!("{refused}; without a driver: {}", modules::undriven().join(", "))
+        }
+        _ => refused.to_string(),
+    }
+}

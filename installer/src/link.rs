@@ -1,0 +1,153 @@
+//! Network interfaces: which there are, and giving one an address (rtnetlink(7)).
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use lab_model::{Ipv4Net, MacAddr};
+use netlink_packet_core::{
+    Emitable, ErrorBuffer, NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NLMSG_ERROR, NetlinkBuffer,
+    NetlinkHeader,
+};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{LinkFlags, LinkHeader};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage};
+use netlink_packet_route::route::{RouteProtocol, RouteScope, RouteType};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+use nix::libc::{RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE};
+
+/// A network interface with hardware behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The kernel's name, such as `eth0`.
+    pub name: String,
+    /// The kernel's number.
+    pub index: u32,
+    /// Its hardware address.
+    pub mac: MacAddr,
+}
+
+/// Lists Ethernet interfaces under `sys`, by name; no bridges, tunnels or loopback.
+pub fn list(sys: &Path) -> Vec<Link> {
+    let mut links = Vec::new();
+    for entry in fs::read_dir(sys.join("class/net")).into_iter().flatten().flatten() {
+        let folder = entry.path();
+        let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap_or_default().trim().to_owned();
+        // if_arp.h: 1 is Ethernet; only what has a bus behind it has `device`.
+        if read("type") != "1" || !folder.join("device").exists() {
+            continue;
+        }
+        let (Ok(name), Ok(index), Ok(mac)) =
+            (entry.file_name().into_string(), read("ifindex").parse(), read("address").parse())
+        else {
+            continue;
+        };
+        links.push(Link { name, index, mac });
+    }
+    links.sort_by(|one, other| one.name.cmp(&other.name));
+    links
+}
+
+/// Whether a cable is in and the other side is there.
+pub fn has_carrier(link: &Link) -> bool {
+    let carrier = Path::new("/sys/class/net").join(&link.name).join("carrier");
+    fs::read_to_string(carrier).is_ok_and(|carrier| carrier.trim() == "1")
+}
+
+/// Switches an interface on.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn switch_on(link: &Link) -> io::Result<()> {
+    let header =
+        LinkHeader { index: link.index, flags: LinkFlags::Up, change_mask: LinkFlags::Up, ..LinkHeader::default() };
+    request(RTM_NEWLINK, &header, 0)
+}
+
+/// Gives an interface an address, with the route to its network; it may have it already.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn add_address(link: &Link, address: Ipv4Net) -> io::Result<()> {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.prefix_len = address.prefix();
+    message.header.index = link.index;
+    let own = IpAddr::V4(address.address());
+    message.attributes = vec![
+        AddressAttribute::Local(own),
+        AddressAttribute::Address(own),
+        AddressAttribute::Broadcast(address.broadcast()),
+    ];
+    request(RTM_NEWADDR, &message, NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// Sends everything that has no other route to `router`.
+///
+/// # Errors
+/// The kernel refuses, as when the router is not in the interface's network.
+pub fn add_default_route(link: &Link, router: Ipv4Addr) -> io::Result<()> {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet;
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Dhcp;
+    message.header.scope = RouteScope::Universe;
+    message.header.kind = RouteType::Unicast;
+    message.attributes = vec![RouteAttribute::Gateway(RouteAddress::Inet(router)), RouteAttribute::Oif(link.index)];
+    request(RTM_NEWROUTE, &message, NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// Sends one request and waits for its acknowledgement.
+///
+/// The message is put together from its parts, because the crate's type for all messages would bring in all of their code.
+fn request(kind: u16, body: &impl Emitable, flags: u16) -> io::Result<()> {
+    let mut header = NetlinkHeader::default();
+    let length = header.buffer_len() + body.buffer_len();
+    header.length = u32::try_from(length).map_err(io::Error::other)?;
+    header.message_type = kind;
+    header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+    let mut message = vec![0; length];
+    header.emit(&mut message);
+    body.emit(&mut message[header.buffer_len()..]);
+
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    socket.send(&message, 0)?;
+    let (answer, _) = socket.recv_from_full()?;
+    let answer = NetlinkBuffer::new_checked(&answer[..]).map_err(io::Error::other)?;
+    if answer.message_type() != NLMSG_ERROR {
+        return Err(io::Error::other("the kernel answered something else than an acknowledgement"));
+    }
+    // An acknowledgement is an error message with code 0 (netlink(7)).
+    match ErrorBuffer::new_checked(answer.payload()).map_err(io::Error::other)?.code() {
+        None => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(code.get().saturating_abs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ethernet_hardware_is_listed() {
+        let sys = tempfile::tempdir().expect("a folder");
+        for (name, index, kind, hardware) in
+            [("eth1", 3, "1", true), ("eth0", 2, "1", true), ("lo", 1, "772", false), ("br0", 4, "1", false)]
+        {
+            let folder = sys.path().join("class/net").join(name);
+            fs::create_dir_all(if hardware { folder.join("device") } else { folder.clone() }).expect("a folder");
+            for (file, text) in [("type", kind), ("address", "52:54:00:00:00:01"), ("ifindex", &index.to_string())] {
+                fs::write(folder.join(file), format!("{text}\n")).expect("a file");
+            }
+        }
+
+        let names: Vec<_> = list(sys.path()).into_iter().map(|link| (link.name, link.index)).collect();
+
+        assert_eq!(names, [("eth0".to_owned(), 2), ("eth1".to_owned(), 3)]);
+    }
+}

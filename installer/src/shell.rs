@@ -1,0 +1,29 @@
+//! The initrd's shell on the machine's console.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::fs::{self, OpenOptions};
+
+use anyhow::{Context, Result};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, execv, setsid};
+
+/// Becomes a shell, with the console as its terminal so that it has job control and Ctrl-C.
+///
+/// # Errors
+/// The initrd has no `/bin/sh`.
+pub fn run() -> Result<Infallible> {
+    // Who starts a session and opens a terminal that nobody controls, controls it (tty(4)). /dev/console itself never is such
+    // a terminal, but one of those behind it is; the kernel lists the one that it reads from last.
+    setsid().context("cannot start a session")?;
+    let active = fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default();
+    let name = active.split_ascii_whitespace().next_back().map(|name| match name {
+        "tty0" => "tty1",
+        name => name,
+    });
+    let terminal = name.map(|name| OpenOptions::new().read(true).write(true).open(format!("/dev/{name}")));
+    if let Some(Ok(terminal)) = terminal {
+        dup2_stdin(&terminal).and_then(|()| dup2_stdout(&terminal)).and_then(|()| dup2_stderr(&terminal))?;
+    }
+    let shell = CString::new("/bin/sh")?;
+    execv(&shell, &[&shell]).context("the initrd has no shell")
+}
