@@ -1,6 +1,7 @@
 //! A server in a folder of its own.
 
 use std::fs::{self, File};
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -44,6 +45,17 @@ impl Server {
     pub(crate) fn start(&mut self) {
         self.spawn(self.serve(bound(PROGRAM)));
         self.wait_for_log("ready");
+    }
+
+    /// Starts the process as a service manager does that wants to hear from it this often, and returns what it hears.
+    pub(crate) fn start_supervised(&mut self, watchdog: Duration) -> UnixDatagram {
+        let path = self.path("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        manager.set_read_timeout(Some(LIMIT)).unwrap();
+        let mut command = self.serve(bound(PROGRAM));
+        command.env("NOTIFY_SOCKET", path).env("WATCHDOG_USEC", watchdog.as_micros().to_string());
+        self.spawn(command);
+        manager
     }
 
     /// Starts the process with this capability alone, and waits until it is ready.

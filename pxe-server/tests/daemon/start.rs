@@ -2,11 +2,12 @@
 
 use std::net::UdpSocket;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use lab_tests::{Namespace, SERVER};
 
 use crate::client::tftp_read;
-use crate::server::{ON_THE_BRIDGE, Server};
+use crate::server::{HTTP_ONLY, ON_THE_BRIDGE, Server};
 
 #[test]
 fn serves_until_it_is_asked_to_end() {
@@ -15,6 +16,40 @@ fn serves_until_it_is_asked_to_end() {
 
     assert_eq!(server.stop(), ExitStatus::default());
     assert!(server.log().contains("stopping signal=\"SIGTERM\""), "{}", server.log());
+}
+
+#[test]
+fn tells_the_service_manager_when_it_is_ready_alive_and_stopping() {
+    let _namespace = Namespace::enter().unwrap();
+    let mut server = Server::configured(ON_THE_BRIDGE);
+
+    let manager = server.start_supervised(Duration::from_millis(100));
+    let hear = || {
+        let mut message = [0; 256];
+        let length = manager.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+
+    assert_eq!(hear(), "READY=1\nSTATUS=serves 10.77.0.1/24 at http://10.77.0.1\n");
+    assert_eq!(hear(), "WATCHDOG=1\n");
+    assert_eq!(hear(), "WATCHDOG=1\n");
+    server.stop();
+    let last = std::iter::repeat_with(hear).find(|message| message != "WATCHDOG=1\n");
+    assert_eq!(last.as_deref(), Some("STOPPING=1\n"));
+}
+
+#[test]
+fn a_log_in_json_has_one_object_a_line() {
+    let mut server = Server::configured(&format!("{HTTP_ONLY}[log]\nformat = 'json'\n"));
+    server.start_http_only();
+
+    let line = server.wait_for_log("ready");
+
+    let fields: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&fields["message"], &fields["level"], &fields["machines"]),
+        (&"ready".into(), &"INFO".into(), &0.into())
+    );
 }
 
 #[test]
