@@ -8,13 +8,11 @@
 mod desk;
 mod link;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lab_model::{Inventory, MacAddr};
+use lab_model::Inventory;
 use pxe_proto::dhcp::{Engine, LeaseRecord};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -26,16 +24,12 @@ pub(crate) use self::link::Link;
 use crate::journal::Journal;
 use crate::leases::Leases;
 
-/// Which machine has which address: by this other services know a client.
-pub(crate) type Clients = BTreeMap<Ipv4Addr, MacAddr>;
-
 /// The service, ready to run.
 pub(crate) struct Server {
     desk: Desk,
     leases: Leases,
     link: Link,
     journal: Journal,
-    clients: watch::Sender<Clients>,
 }
 
 /// Longer than what any Ethernet frame carries.
@@ -52,18 +46,12 @@ impl Server {
         inventory: watch::Receiver<Arc<Inventory>>,
         journal: Journal,
     ) -> Self {
-        let clients = engine.leases().map(|lease| (lease.address, lease.mac)).collect();
-        Self { desk: Desk::new(engine, inventory), leases, link, journal, clients: watch::Sender::new(clients) }
-    }
-
-    /// Who has which address, now and later.
-    pub(crate) fn clients(&self) -> watch::Receiver<Clients> {
-        self.clients.subscribe()
+        Self { desk: Desk::new(engine, inventory), leases, link, journal }
     }
 
     /// Answers until the token is cancelled; then every lease is on disk.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let Self { mut desk, mut leases, link, journal, clients } = self;
+        let Self { mut desk, mut leases, link, journal } = self;
         let mut buffer = [0; DATAGRAM];
         loop {
             let received = tokio::select! {
@@ -102,13 +90,12 @@ impl Server {
             }
             match written {
                 Ok(()) => {
-                    let given = batch.promises.iter().map(|reply| (reply.address, reply.mac));
-                    clients.send_modify(|clients| clients.extend(given));
-                    for reply in &batch.promises {
-                        link.send(reply).await;
-                    }
+                    // First told, then sent: what the machine does next is known to be its doing.
                     for (mac, what) in batch.events {
                         journal.record(mac, what);
+                    }
+                    for reply in &batch.promises {
+                        link.send(reply).await;
                     }
                 }
                 // The client asks again, and its lease is written again.

@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::net::Ipv4Addr;
 
 use lab_model::MacAddr;
-use lab_tests::Namespace;
 use lab_tests::process::run;
+use lab_tests::{NEIGHBOUR, Namespace};
 
-use crate::client::DhcpClient;
+use crate::client::{DhcpClient, tftp_read};
 use crate::server::{ON_THE_BRIDGE, Server, definition};
 
 #[test]
@@ -37,6 +37,23 @@ fn a_reply_reaches_a_client_that_answers_no_arp() {
 
     assert_eq!(address, RESERVED);
     server.wait_for_log("stage=\"ack\" destination=Hardware");
+}
+
+#[test]
+fn what_is_fetched_from_an_address_is_told_of_the_machine_that_has_it() {
+    let namespace = Namespace::enter().unwrap();
+    let server = Server::started();
+    server.define("web.toml", &definition("web", 1, &NEIGHBOUR.to_string()));
+    server.wait_for_log("defined machine=\"web\"");
+
+    elsewhere(&namespace, || {
+        assert_eq!(DhcpClient::new(WEB).address(), NEIGHBOUR);
+        tftp_read("autoexec.ipxe").unwrap();
+    });
+
+    for event in ["offer", "ack", "transfer"] {
+        server.wait_for("state/events.jsonl", &format!("\"mac\":\"{WEB}\",\"machine\":\"web\",\"event\":\"{event}\""));
+    }
 }
 
 #[test]

@@ -123,9 +123,15 @@ impl Server {
 
     /// Waits for a line of the log in which `text` stands, and returns it.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
-        let line = || Ok(self.log().lines().find(|line| line.contains(text)).map(str::to_owned));
+        self.wait_for(LOG, text)
+    }
+
+    /// Waits for a line of one of the server's files in which `text` stands, and returns it.
+    pub(crate) fn wait_for(&self, file: &str, text: &str) -> String {
+        let read = || fs::read_to_string(self.path(file)).unwrap_or_default();
+        let line = || Ok(read().lines().find(|line| line.contains(text)).map(str::to_owned));
         let line = until(LIMIT, line).unwrap();
-        line.unwrap_or_else(|| panic!("`{text}` is not in the log:\n{}", self.log()))
+        line.unwrap_or_else(|| panic!("`{text}` is not in {file}:\n{}\nThe log:\n{}", read(), self.log()))
     }
 
     /// Lets whoever runs programs without privilege work in the folder.
