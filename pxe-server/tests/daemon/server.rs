@@ -1,6 +1,7 @@
 //! A server in a folder of its own.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -56,6 +57,15 @@ impl Server {
         command.env("NOTIFY_SOCKET", path).env("WATCHDOG_USEC", watchdog.as_micros().to_string());
         self.spawn(command);
         manager
+    }
+
+    /// Starts the process with its log in what it is told is journald, and waits until it is ready.
+    pub(crate) fn start_under_journald(&mut self) {
+        let log = File::create(self.path(LOG)).unwrap().metadata().unwrap();
+        let mut command = self.serve(bound(PROGRAM));
+        command.arg("--http-only").env("JOURNAL_STREAM", format!("{}:{}", log.dev(), log.ino()));
+        self.spawn(command);
+        self.wait_for_log("ready");
     }
 
     /// Starts the process with this capability alone, and waits until it is ready.
