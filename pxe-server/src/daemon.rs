@@ -4,33 +4,23 @@
 //! Stop: SIGTERM, SIGINT or the first task that ends; then every task ends, journals are on disk, and the exit code says
 //! whether it was meant.
 
-use std::collections::HashMap;
-use std::fs::{self, File, TryLockError};
-use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use pxe_proto::dhcp::Engine;
-use pxe_proto::tftp::Limits;
-use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::{Id, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::capability::{Capability, REMEDY};
-use crate::config::{Config, TftpSection};
-use crate::dhcp::{self, Link};
-use crate::interface::{Interface, Netlink};
-use crate::lab::Lab;
+use crate::config::Config;
 use crate::leases::Leases;
-use crate::port_owner::{Protocol, explain};
-use crate::sockets::{DhcpSocket, bind_http};
-use crate::{first_file, inventory, journal, notify, tftp};
+use crate::sockets::{Bound, Lan};
+use crate::state::State;
+use crate::tasks::Tasks;
+use crate::{dhcp, first_file, inventory, journal, notify};
 
 /// How long tasks may take to end: less than a service manager waits before it kills.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -64,14 +54,14 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
 
     let state = State::open(&config.state())?;
     let (reader, inventory) = inventory::open(&config.definitions(), lab.server)?;
-    let (journal, writer) = journal::open(&state.folder, inventory.clone()).await?;
+    let (journal, writer) = journal::open(&state.events(), inventory.clone()).await?;
 
     let shutdown = CancellationToken::new();
     let mut tasks = Tasks::default();
     tasks.spawn("inventory", reader.run());
     tasks.spawn("journal", writer.run());
     if let Some(Lan { link, tftp }) = lan {
-        let (leases, known) = Leases::open(&state.folder.join("leases"), config.dhcp.durability)?;
+        let (leases, known) = Leases::open(&state.leases(), config.dhcp.durability)?;
         let mut engine = Engine::new(lab.engine(config, url), inventory.borrow().clone());
         known.into_iter().for_each(|lease| engine.restore(lease));
         let dhcp = dhcp::Server::new(engine, leases, link, inventory.clone(), journal.clone());
@@ -104,97 +94,6 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     Ok(code)
 }
 
-/// Everything that can fail for a reason outside of this program, done before anything is answered.
-struct Bound {
-    lab: Lab,
-    http: TcpListener,
-    lan: Option<Lan>,
-}
-
-/// What machines without an address talk to.
-struct Lan {
-    link: Link,
-    tftp: tftp::Server,
-}
-
-impl Bound {
-    async fn new(config: &Config, services: Services) -> anyhow::Result<Self> {
-        let (lab, lan) = match services {
-            Services::HttpOnly => (Lab::new(config, None)?, None),
-            Services::All => {
-                let netlink = Netlink::open()?;
-                let interface = Interface::of(config, &netlink.interfaces().await?)?;
-                let lab = Lab::new(config, Some(&interface))?;
-                let lan = Lan::bind(config, &lab, &interface, netlink)?;
-                (lab, Some(lan))
-            }
-        };
-        let listen = config.http.listen.unwrap_or(match services {
-            Services::All => lab.server.address(),
-            Services::HttpOnly => Ipv4Addr::UNSPECIFIED,
-        });
-        let http = bind_http(listen, config.http.port.0)?;
-        Ok(Self { lab, http, lan })
-    }
-}
-
-impl Lan {
-    fn bind(config: &Config, lab: &Lab, interface: &Interface, netlink: Netlink) -> anyhow::Result<Self> {
-        let server = lab.server.address();
-        let socket = DhcpSocket::bind(interface, server)?;
-        let tftp = tftp_config(&config.tftp, server, interface);
-        let port = tftp.address.port();
-        let tftp = tftp::Server::bind(tftp).map_err(|error| explain(error, Protocol::Udp, port))?;
-        let introduces = Capability::NetAdmin.is_held();
-        if !introduces {
-            warn!(
-                "this process lacks {}: machines without an address are answered by broadcast; to change that, {REMEDY}",
-                Capability::NetAdmin
-            );
-        }
-        let link = Link { socket, netlink: introduces.then_some(netlink), interface: interface.index };
-        Ok(Self { link, tftp })
-    }
-}
-
-fn tftp_config(written: &TftpSection, server: Ipv4Addr, interface: &Interface) -> tftp::Config {
-    let default = tftp::Config::new(server.into());
-    tftp::Config {
-        device: Some(interface.name.clone()),
-        limits: Limits {
-            block_size: written.max_block_bytes.map_or(default.limits.block_size, |most| most.0),
-            window: written.max_window_blocks.map_or(default.limits.window, |most| most.0),
-        },
-        transfers: written.max_transfers.map_or(default.transfers, |most| most.0.into()),
-        transfers_per_client: written
-            .max_transfers_per_client
-            .map_or(default.transfers_per_client, |most| most.0.into()),
-        ..default
-    }
-}
-
-/// The folder of what the server must remember; one process at a time has it.
-struct State {
-    folder: PathBuf,
-    _lock: File,
-}
-
-impl State {
-    fn open(folder: &Path) -> anyhow::Result<Self> {
-        let path = folder.join("lock");
-        let failed = || format!("cannot use the state folder {}", folder.display());
-        fs::create_dir_all(folder).with_context(failed)?;
-        let lock = File::create(&path).with_context(failed)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                anyhow::bail!("{} is in use: another pxe-server has the lock on {}", folder.display(), path.display())
-            }
-            Err(TryLockError::Error(error)) => Err(error).with_context(failed),
-        }
-    }
-}
-
 /// Tells the service manager that the runtime still runs tasks, as often as it asks for.
 async fn watchdog() {
     let Some(every) = notify::watchdog_interval() else { return std::future::pending().await };
@@ -223,39 +122,5 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
-    }
-}
-
-/// The daemon's tasks by name.
-#[derive(Default)]
-struct Tasks {
-    set: JoinSet<()>,
-    names: HashMap<Id, &'static str>,
-}
-
-impl Tasks {
-    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let handle = self.set.spawn(task);
-        self.names.insert(handle.id(), name);
-    }
-
-    /// The name of the next task that ends; never, if there is none.
-    async fn first_end(&mut self) -> &'static str {
-        let Some(ended) = self.set.join_next_with_id().await else { return std::future::pending().await };
-        let id = match ended {
-            Ok((id, ())) => id,
-            Err(error) => error.id(),
-        };
-        self.names.remove(&id).expect("every task was spawned with a name")
-    }
-
-    async fn all_end(&mut self) {
-        while !self.set.is_empty() {
-            self.first_end().await;
-        }
-    }
-
-    fn names(&self) -> Vec<&'static str> {
-        self.names.values().copied().collect()
     }
 }

@@ -7,6 +7,7 @@
 
 mod desk;
 mod link;
+mod socket;
 
 use std::io;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tracing::{error, warn};
 
 use self::desk::{Batch, Desk};
 pub(crate) use self::link::Link;
+pub(crate) use self::socket::DhcpSocket;
 use crate::journal::Journal;
 use crate::leases::Leases;
 

@@ -60,15 +60,12 @@ const FOLLOWER_QUEUE: usize = 256;
 /// How long the file gets before it becomes the old one: two of them are the journal.
 const FILE_BYTES: u64 = 1 << 20;
 
-/// Opens the journal in the folder `state` and reads back what happened before.
+/// Opens the journal at `path` and reads back what happened before.
 ///
 /// # Errors
 /// The file cannot be opened. What cannot be understood in it is skipped.
-pub(crate) async fn open(
-    state: &Path,
-    inventory: watch::Receiver<Arc<Inventory>>,
-) -> anyhow::Result<(Journal, Writer)> {
-    let file = Rotated::open(state.join("events.jsonl"), FILE_BYTES).await?;
+pub(crate) async fn open(path: &Path, inventory: watch::Receiver<Arc<Inventory>>) -> anyhow::Result<(Journal, Writer)> {
+    let file = Rotated::open(path.to_owned(), FILE_BYTES).await?;
     let mut timelines = Timelines::default();
     for event in file.read_back().await? {
         timelines.record(&event);
@@ -245,12 +242,12 @@ mod tests {
     #[tokio::test]
     async fn what_was_recorded_is_there_after_a_restart() {
         let state = tempfile::tempdir().expect("a folder");
-        let (journal, writer) = open(state.path(), nobody()).await.expect("a journal");
+        let (journal, writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("a journal");
         journal.record(WEB, What::Up);
         drop(journal);
         writer.run().await;
 
-        let (journal, _writer) = open(state.path(), nobody()).await.expect("the same journal");
+        let (journal, _writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("the same journal");
 
         assert!(journal.snapshot().of(WEB).is_some());
     }
@@ -258,7 +255,7 @@ mod tests {
     #[tokio::test]
     async fn a_follower_sees_what_is_recorded_and_then_finds_it_in_the_snapshot() {
         let state = tempfile::tempdir().expect("a folder");
-        let (journal, writer) = open(state.path(), nobody()).await.expect("a journal");
+        let (journal, writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("a journal");
         let mut events = journal.follow();
         let writer = tokio::spawn(writer.run());
 
@@ -273,7 +270,7 @@ mod tests {
     #[tokio::test]
     async fn what_happens_at_an_address_happens_to_who_was_given_it() {
         let state = tempfile::tempdir().expect("a folder");
-        let (journal, writer) = open(state.path(), nobody()).await.expect("a journal");
+        let (journal, writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("a journal");
         let mut events = journal.follow();
         let address = Ipv4Addr::new(10, 77, 0, 10);
         let transfer = What::Transfer { file: "ipxe-arm64.efi".to_owned(), bytes: 1, milliseconds: 1 };
@@ -294,13 +291,13 @@ mod tests {
         let state = tempfile::tempdir().expect("a folder");
         let path = state.path().join("events.jsonl");
         std::fs::write(&path, r#"{"at":"1970-01-01T00:00:00Z","mac":"52:54:0"#).expect("a torn file");
-        let (journal, writer) = open(state.path(), nobody()).await.expect("a journal");
+        let (journal, writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("a journal");
 
         journal.record(WEB, What::Up);
         drop(journal);
         writer.run().await;
 
-        let (journal, _writer) = open(state.path(), nobody()).await.expect("the same journal");
+        let (journal, _writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("the same journal");
         assert_eq!(journal.snapshot().iter().count(), 1);
     }
 
@@ -321,7 +318,7 @@ mod tests {
     #[tokio::test]
     async fn recording_never_waits() {
         let state = tempfile::tempdir().expect("a folder");
-        let (journal, _writer) = open(state.path(), nobody()).await.expect("a journal");
+        let (journal, _writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("a journal");
 
         for _ in 0..=QUEUE {
             journal.record(WEB, What::Up);

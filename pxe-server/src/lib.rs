@@ -5,10 +5,10 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | [`args`], [`config`], [`log`] | what the person who runs it says |
-//! | [`daemon`], [`notify`] | start: configuration, bind everything, inventory, tasks, ready; stop: signal or the first task that ends |
+//! | [`daemon`], [`tasks`], [`notify`] | start: configuration, bind everything, inventory, tasks, ready; stop: signal or the first task that ends |
 //! | [`check`] | the same start without serving: what is wrong with this configuration, these definitions |
 //! | [`lab`] | a configuration that fits the network |
-//! | [`interface`], [`sockets`] | the lab's network interface, and what is bound to it |
+//! | [`interface`], [`sockets`], [`state`] | what the server needs for itself before it serves |
 //! | [`port_owner`], [`capability`] | who has a port that we want, and what we may do |
 //! | [`definitions`], [`inventory`] | the machines as their definition files have them now |
 //! | [`journal`] | what happened to each machine |
@@ -40,6 +40,8 @@ mod log;
 mod notify;
 mod port_owner;
 mod sockets;
+mod state;
+mod tasks;
 mod tftp;
 
 pub use args::run;

@@ -1,99 +1,105 @@
-//! The sockets of the lab network, bound before anything is served.
+//! What is bound before anything is served, because all of it can fail for a reason outside of this program.
 
-use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::AsRawFd;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use nix::libc::{in_addr, in_pktinfo};
-use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
+use pxe_proto::tftp::Limits;
 use socket2::{Domain, Socket, Type};
-use tokio::io::Interest;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
+use tracing::warn;
 
-use crate::interface::Interface;
+use crate::capability::{Capability, REMEDY};
+use crate::config::{Config, TftpSection};
+use crate::daemon::Services;
+use crate::dhcp::{DhcpSocket, Link};
+use crate::interface::{Interface, Netlink};
+use crate::lab::Lab;
 use crate::port_owner::{Protocol, explain};
-
-/// RFC 2131 §4.1: the server's port.
-pub(crate) const DHCP_SERVER: u16 = 67;
-/// RFC 2131 §4.1: the client's port.
-pub(crate) const DHCP_CLIENT: u16 = 68;
+use crate::tftp;
 
 /// How many connections wait to be accepted; 100 machines that boot at once open several each.
 const BACKLOG: i32 = 1024;
 
-/// The DHCP server's socket: it hears broadcasts, and only what arrives on the lab's interface.
-#[derive(Debug)]
-pub(crate) struct DhcpSocket {
-    socket: UdpSocket,
-    source: in_pktinfo,
+/// Everything that is bound.
+pub(crate) struct Bound {
+    /// The configuration, fitted to the network.
+    pub(crate) lab: Lab,
+    /// Where HTTP is served.
+    pub(crate) http: TcpListener,
+    /// The rest; nothing where only HTTP is served.
+    pub(crate) lan: Option<Lan>,
 }
 
-impl DhcpSocket {
-    /// Binds port 67 on the lab's interface; replies are sent from `source`.
+/// What machines without an address talk to.
+pub(crate) struct Lan {
+    /// Where DHCP is served.
+    pub(crate) link: Link,
+    /// Where TFTP is served.
+    pub(crate) tftp: tftp::Server,
+}
+
+impl Bound {
+    /// Binds what these services need.
     ///
     /// # Errors
-    /// Somebody has the port, or a capability is missing; the message says who or which.
-    pub(crate) fn bind(interface: &Interface, source: Ipv4Addr) -> anyhow::Result<Self> {
-        let bind = || -> io::Result<UdpSocket> {
-            let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-            socket.set_nonblocking(true)?;
-            socket.set_broadcast(true)?;
-            // The device first: two servers on two interfaces do not disturb each other.
-            socket.bind_device(Some(interface.name.as_bytes()))?;
-            // Every address, because a client without one sends to 255.255.255.255.
-            socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, DHCP_SERVER)).into())?;
-            UdpSocket::from_std(socket.into())
+    /// The configuration does not fit the network, somebody has a port, or a capability is missing.
+    pub(crate) async fn new(config: &Config, services: Services) -> anyhow::Result<Self> {
+        let (lab, lan) = match services {
+            Services::HttpOnly => (Lab::new(config, None)?, None),
+            Services::All => {
+                let netlink = Netlink::open()?;
+                let interface = Interface::of(config, &netlink.interfaces().await?)?;
+                let lab = Lab::new(config, Some(&interface))?;
+                let lan = Lan::bind(config, &lab, &interface, netlink)?;
+                (lab, Some(lan))
+            }
         };
-        let socket = bind().map_err(|error| explain(error, Protocol::Udp, DHCP_SERVER))?;
-        // An interface may have several addresses; clients must see the one that is the server identifier.
-        let source = in_pktinfo {
-            ipi_ifindex: interface.index.cast_signed(),
-            ipi_spec_dst: in_addr { s_addr: u32::from_ne_bytes(source.octets()) },
-            ipi_addr: in_addr { s_addr: 0 },
-        };
-        Ok(Self { socket, source })
+        let listen = config.http.listen.unwrap_or(match services {
+            Services::All => lab.server.address(),
+            Services::HttpOnly => Ipv4Addr::UNSPECIFIED,
+        });
+        let http = bind_http(listen, config.http.port.0)?;
+        Ok(Self { lab, http, lan })
     }
+}
 
-    /// Waits for a datagram.
-    ///
-    /// # Errors
-    /// The kernel refuses; the next call may succeed.
-    pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV4)> {
-        self.socket.recv_from(buffer).await.map(v4)
-    }
-
-    /// Takes a datagram that is there already.
-    ///
-    /// # Errors
-    /// `WouldBlock`: there is none.
-    pub(crate) fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV4)> {
-        self.socket.try_recv_from(buffer).map(v4)
-    }
-
-    /// Sends a datagram.
-    ///
-    /// # Errors
-    /// The kernel refuses, for instance because there is no route to `destination`.
-    pub(crate) async fn send(&self, datagram: &[u8], destination: SocketAddrV4) -> io::Result<()> {
-        let send = || {
-            let sent = sendmsg(
-                self.socket.as_raw_fd(),
-                &[IoSlice::new(datagram)],
-                &[ControlMessage::Ipv4PacketInfo(&self.source)],
-                MsgFlags::empty(),
-                Some(&SockaddrIn::from(destination)),
+impl Lan {
+    fn bind(config: &Config, lab: &Lab, interface: &Interface, netlink: Netlink) -> anyhow::Result<Self> {
+        let server = lab.server.address();
+        let socket = DhcpSocket::bind(interface, server)?;
+        let tftp = tftp_config(&config.tftp, server, interface);
+        let port = tftp.address.port();
+        let tftp = tftp::Server::bind(tftp).map_err(|error| explain(error, Protocol::Udp, port))?;
+        let introduces = Capability::NetAdmin.is_held();
+        if !introduces {
+            warn!(
+                "this process lacks {}: machines without an address are answered by broadcast; to change that, {REMEDY}",
+                Capability::NetAdmin
             );
-            Ok(sent.map(drop)?)
-        };
-        self.socket.async_io(Interest::WRITABLE, send).await
+        }
+        let link = Link::new(socket, introduces.then_some(netlink), interface);
+        Ok(Self { link, tftp })
     }
 }
 
-/// Binds the HTTP server's socket.
-///
-/// # Errors
-/// Somebody has the port, no interface has the address, or a capability is missing; the message says which.
-pub(crate) fn bind_http(address: Ipv4Addr, port: u16) -> anyhow::Result<TcpListener> {
+fn tftp_config(written: &TftpSection, server: Ipv4Addr, interface: &Interface) -> tftp::Config {
+    let default = tftp::Config::new(server.into());
+    tftp::Config {
+        device: Some(interface.name.clone()),
+        limits: Limits {
+            block_size: written.max_block_bytes.map_or(default.limits.block_size, |most| most.0),
+            window: written.max_window_blocks.map_or(default.limits.window, |most| most.0),
+        },
+        transfers: written.max_transfers.map_or(default.transfers, |most| most.0.into()),
+        transfers_per_client: written
+            .max_transfers_per_client
+            .map_or(default.transfers_per_client, |most| most.0.into()),
+        ..default
+    }
+}
+
+/// The HTTP server's socket. The message of an error says who has the port, or what is missing.
+fn bind_http(address: Ipv4Addr, port: u16) -> anyhow::Result<TcpListener> {
     let bind = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
@@ -104,12 +110,4 @@ pub(crate) fn bind_http(address: Ipv4Addr, port: u16) -> anyhow::Result<TcpListe
         TcpListener::from_std(socket.into())
     };
     bind().map_err(|error| explain(error, Protocol::Tcp, port))
-}
-
-/// An IPv4 socket hears from IPv4 addresses only.
-fn v4((length, sender): (usize, SocketAddr)) -> (usize, SocketAddrV4) {
-    match sender {
-        SocketAddr::V4(sender) => (length, sender),
-        SocketAddr::V6(_) => (0, SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
-    }
 }

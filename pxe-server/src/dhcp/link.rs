@@ -6,20 +6,23 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use pxe_proto::dhcp::{Destination, Reply};
 use tracing::{debug, warn};
 
-use crate::interface::Netlink;
-use crate::sockets::{DHCP_CLIENT, DHCP_SERVER, DhcpSocket};
+use super::socket::{DHCP_CLIENT, DHCP_SERVER, DhcpSocket};
+use crate::interface::{Interface, Netlink};
 
 /// The socket, and the kernel's table of neighbours behind it.
 pub(crate) struct Link {
-    /// The server's socket.
-    pub(crate) socket: DhcpSocket,
-    /// Where the kernel is told who has an address that nobody answers ARP for yet; `None` where it does not let us.
-    pub(crate) netlink: Option<Netlink>,
-    /// The interface's number.
-    pub(crate) interface: u32,
+    pub(super) socket: DhcpSocket,
+    netlink: Option<Netlink>,
+    interface: u32,
 }
 
 impl Link {
+    /// `netlink` is where the kernel is told who has an address that nobody answers ARP for yet; `None` where it does not
+    /// let us.
+    pub(crate) fn new(socket: DhcpSocket, netlink: Option<Netlink>, interface: &Interface) -> Self {
+        Self { socket, netlink, interface: interface.index }
+    }
+
     /// Sends a reply; what cannot be sent is logged, and the client asks again.
     pub(super) async fn send(&self, reply: &Reply) {
         let destination = self.destination(reply.destination).await;

@@ -1,0 +1,95 @@
+//! The DHCP server's socket.
+
+use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::AsRawFd;
+
+use nix::libc::{in_addr, in_pktinfo};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
+use socket2::{Domain, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use crate::interface::Interface;
+use crate::port_owner::{Protocol, explain};
+
+/// RFC 2131 §4.1: the server's port.
+pub(super) const DHCP_SERVER: u16 = 67;
+/// RFC 2131 §4.1: the client's port.
+pub(super) const DHCP_CLIENT: u16 = 68;
+
+/// Hears broadcasts, and only what arrives on the lab's interface.
+#[derive(Debug)]
+pub(crate) struct DhcpSocket {
+    socket: UdpSocket,
+    source: in_pktinfo,
+}
+
+impl DhcpSocket {
+    /// Binds port 67 on the lab's interface; replies are sent from `source`.
+    ///
+    /// # Errors
+    /// Somebody has the port, or a capability is missing; the message says who or which.
+    pub(crate) fn bind(interface: &Interface, source: Ipv4Addr) -> anyhow::Result<Self> {
+        let bind = || -> io::Result<UdpSocket> {
+            let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+            socket.set_nonblocking(true)?;
+            socket.set_broadcast(true)?;
+            // The device first: two servers on two interfaces do not disturb each other.
+            socket.bind_device(Some(interface.name.as_bytes()))?;
+            // Every address, because a client without one sends to 255.255.255.255.
+            socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, DHCP_SERVER)).into())?;
+            UdpSocket::from_std(socket.into())
+        };
+        let socket = bind().map_err(|error| explain(error, Protocol::Udp, DHCP_SERVER))?;
+        // An interface may have several addresses; clients must see the one that is the server identifier.
+        let source = in_pktinfo {
+            ipi_ifindex: interface.index.cast_signed(),
+            ipi_spec_dst: in_addr { s_addr: u32::from_ne_bytes(source.octets()) },
+            ipi_addr: in_addr { s_addr: 0 },
+        };
+        Ok(Self { socket, source })
+    }
+
+    /// Waits for a datagram.
+    ///
+    /// # Errors
+    /// The kernel refuses; the next call may succeed.
+    pub(super) async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV4)> {
+        self.socket.recv_from(buffer).await.map(v4)
+    }
+
+    /// Takes a datagram that is there already.
+    ///
+    /// # Errors
+    /// `WouldBlock`: there is none.
+    pub(super) fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV4)> {
+        self.socket.try_recv_from(buffer).map(v4)
+    }
+
+    /// Sends a datagram.
+    ///
+    /// # Errors
+    /// The kernel refuses, for instance because there is no route to `destination`.
+    pub(super) async fn send(&self, datagram: &[u8], destination: SocketAddrV4) -> io::Result<()> {
+        let send = || {
+            let sent = sendmsg(
+                self.socket.as_raw_fd(),
+                &[IoSlice::new(datagram)],
+                &[ControlMessage::Ipv4PacketInfo(&self.source)],
+                MsgFlags::empty(),
+                Some(&SockaddrIn::from(destination)),
+            );
+            Ok(sent.map(drop)?)
+        };
+        self.socket.async_io(Interest::WRITABLE, send).await
+    }
+}
+
+/// An IPv4 socket hears from IPv4 addresses only.
+fn v4((length, sender): (usize, SocketAddr)) -> (usize, SocketAddrV4) {
+    match sender {
+        SocketAddr::V4(sender) => (length, sender),
+        SocketAddr::V6(_) => (0, SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
+    }
+}
