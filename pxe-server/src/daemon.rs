@@ -4,6 +4,7 @@
 //! Stop: SIGTERM, SIGINT or the first task that ends; then every task ends, journals are on disk, and the exit code says
 //! whether it was meant.
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ use crate::{dhcp, first_file, inventory, journal, notify};
 /// How long tasks may take to end: less than a service manager waits before it kills.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
+/// Two, so that one that copies a large file holds nobody else up; more would only cost memory.
+const WORKERS: usize = 2;
+
 /// What a server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Services {
@@ -40,7 +44,7 @@ pub(crate) enum Services {
 /// It cannot start. Once it serves, nothing but its exit code tells of a failure.
 pub(crate) fn run(config: &Config, services: Services) -> anyhow::Result<ExitCode> {
     let runtime =
-        Builder::new_multi_thread().worker_threads(2).enable_all().build().context("cannot start the runtime")?;
+        Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().context("cannot start the runtime")?;
     let code = runtime.block_on(serve(config, services));
     // A file system that hangs must not hold up the end.
     runtime.shutdown_timeout(STOP_LIMIT);
@@ -82,7 +86,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
             error!(task = name, "stopping: a task ended by itself");
             ExitCode::FAILURE
         }
-        () = watchdog() => ExitCode::FAILURE,
+        never = watchdog() => match never {},
     };
     notify::stopping();
     shutdown.cancel();
@@ -95,7 +99,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
 }
 
 /// Tells the service manager that the runtime still runs tasks, as often as it asks for.
-async fn watchdog() {
+async fn watchdog() -> Infallible {
     let Some(every) = notify::watchdog_interval() else { return std::future::pending().await };
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
