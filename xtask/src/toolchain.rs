@@ -47,7 +47,7 @@ impl Toolchain {
     /// There is no way to get the standard library, or no linker; the message says what to install.
     pub(crate) fn find(arch: Arch, cache: &Cache) -> Result<Self> {
         check_linker(arch)?;
-        let standard_library = if is_installed(arch)? || add_target(arch).is_ok() {
+        let standard_library = if is_installed(arch)? || add_target(arch)? {
             StandardLibrary::Installed
         } else {
             let source = source::library(cache).with_context(|| {
@@ -174,15 +174,15 @@ fn is_installed(arch: Arch) -> Result<bool> {
     Ok(Path::new(&library).is_dir())
 }
 
-fn add_target(arch: Arch) -> Result<()> {
+/// Asks rustup for the target, and says whether the compiler has it now: rustup goes by its own records.
+fn add_target(arch: Arch) -> Result<bool> {
     let triple = triple(arch);
     let mut step = Step::start(format!("adding the target {triple} to the toolchain"));
-    let added = step.run(Command::new("rustup").args(["target", "add", triple]).current_dir(workspace()));
-    if let Err(error) = &added {
+    if let Err(error) = step.run(Command::new("rustup").args(["target", "add", triple]).current_dir(workspace())) {
         eprintln!("{error:#}");
     }
     step.finish();
-    added
+    is_installed(arch)
 }
 
 fn output<const N: usize>(program: &str, arguments: [&str; N]) -> Result<String> {
