@@ -69,7 +69,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         let mut engine = Engine::new(lab.engine(config, url), inventory.borrow().clone());
         known.into_iter().for_each(|lease| engine.restore(lease));
         let dhcp = dhcp::Server::new(engine, leases, link, inventory.clone(), journal.clone());
-        let record = first_file::record(journal.clone());
+        let record = first_file::record(journal.clone(), dhcp.clients());
         tasks.spawn("dhcp", dhcp.run(shutdown.clone()));
         tasks.spawn("tftp", tftp.run(first_file::lookup(url), record, shutdown.clone()));
     }

@@ -9,12 +9,14 @@ mod desk;
 mod link;
 mod socket;
 
+use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lab_model::Inventory;
-use pxe_proto::dhcp::{Engine, LeaseRecord};
+use lab_model::{Inventory, MacAddr};
+use pxe_proto::dhcp::{Engine, LeaseRecord, LeaseState};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -26,12 +28,16 @@ pub(crate) use self::socket::DhcpSocket;
 use crate::journal::Journal;
 use crate::leases::Leases;
 
+/// Which machine has which address: by this other services know a client.
+pub(crate) type Clients = BTreeMap<Ipv4Addr, MacAddr>;
+
 /// The service, ready to run.
 pub(crate) struct Server {
     desk: Desk,
     leases: Leases,
     link: Link,
     journal: Journal,
+    clients: watch::Sender<Clients>,
 }
 
 /// Longer than what any Ethernet frame carries.
@@ -48,12 +54,19 @@ impl Server {
         inventory: watch::Receiver<Arc<Inventory>>,
         journal: Journal,
     ) -> Self {
-        Self { desk: Desk::new(engine, inventory), leases, link, journal }
+        let mut clients = Clients::new();
+        engine.leases().for_each(|lease| note(lease, &mut clients));
+        Self { desk: Desk::new(engine, inventory), leases, link, journal, clients: watch::Sender::new(clients) }
+    }
+
+    /// Who has which address, now and later.
+    pub(crate) fn clients(&self) -> watch::Receiver<Clients> {
+        self.clients.subscribe()
     }
 
     /// Answers until the token is cancelled; then every lease is on disk.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let Self { mut desk, mut leases, link, journal } = self;
+        let Self { mut desk, mut leases, link, journal, clients } = self;
         let mut buffer = [0; DATAGRAM];
         loop {
             let received = tokio::select! {
@@ -92,7 +105,8 @@ impl Server {
             }
             match written {
                 Ok(()) => {
-                    // First told, then sent: what the machine does next is known to be its doing.
+                    clients.send_modify(|clients| batch.leases.iter().for_each(|lease| note(lease, clients)));
+                    // First told, then sent: what the machine does next comes after it in the journal too.
                     for (mac, what) in batch.events {
                         journal.record(mac, what);
                     }
@@ -110,6 +124,13 @@ impl Server {
             error!(%error, "the last leases may not be on disk");
         }
     }
+}
+
+fn note(lease: &LeaseRecord, clients: &mut Clients) {
+    match lease.state {
+        LeaseState::Bound => clients.insert(lease.address, lease.mac),
+        LeaseState::Offered | LeaseState::Released | LeaseState::Declined => clients.remove(&lease.address),
+    };
 }
 
 /// Writes leases, and where the journal is crowded, a new one with `all` that count.

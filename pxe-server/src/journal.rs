@@ -4,7 +4,6 @@
 //! dropped, because no machine's boot may depend on what we write down about it.
 
 use std::io::{self, SeekFrom};
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +20,7 @@ use tracing::{debug, warn};
 /// How services record what happened, and see what happened so far. Clones are the same journal.
 #[derive(Clone, Debug)]
 pub(crate) struct Journal {
-    told: mpsc::Sender<Told>,
+    events: mpsc::Sender<Event>,
     recorded: broadcast::Sender<Arc<Event>>,
     timelines: watch::Receiver<Arc<Timelines>>,
     dropped: Arc<AtomicU64>,
@@ -29,28 +28,13 @@ pub(crate) struct Journal {
 
 /// The journal's only writer; [`Writer::run`] is its task.
 pub(crate) struct Writer {
-    told: mpsc::Receiver<Told>,
+    events: mpsc::Receiver<Event>,
     recorded: broadcast::Sender<Arc<Event>>,
     timelines: Timelines,
     published: watch::Sender<Arc<Timelines>>,
     inventory: watch::Receiver<Arc<Inventory>>,
     dropped: Arc<AtomicU64>,
     file: Rotated,
-}
-
-/// Something that happened, as it is told to the writer.
-#[derive(Debug)]
-struct Told {
-    at: Timestamp,
-    whom: Whom,
-    what: What,
-}
-
-/// Whom it happened to.
-#[derive(Debug)]
-enum Whom {
-    Machine(MacAddr),
-    Holder(Ipv4Addr),
 }
 
 /// How many events wait for the writer before new ones are dropped.
@@ -70,25 +54,21 @@ pub(crate) async fn open(path: &Path, inventory: watch::Receiver<Arc<Inventory>>
     for event in file.read_back().await? {
         timelines.record(&event);
     }
-    let (told, received) = mpsc::channel(QUEUE);
+    let (events, received) = mpsc::channel(QUEUE);
     let (recorded, _) = broadcast::channel(FOLLOWER_QUEUE);
     let (published, shown) = watch::channel(Arc::new(timelines.clone()));
     let dropped = Arc::new(AtomicU64::new(0));
-    let journal = Journal { told, recorded: recorded.clone(), timelines: shown, dropped: dropped.clone() };
-    Ok((journal, Writer { told: received, recorded, timelines, published, inventory, dropped, file }))
+    let journal = Journal { events, recorded: recorded.clone(), timelines: shown, dropped: dropped.clone() };
+    Ok((journal, Writer { events: received, recorded, timelines, published, inventory, dropped, file }))
 }
 
 impl Journal {
     /// Records what happened to the machine with this hardware address, now.
     pub(crate) fn record(&self, mac: MacAddr, what: What) {
-        self.tell(Whom::Machine(mac), what);
-    }
-
-    /// Records what happened to the machine that has this address, now; to nobody, if it was never given to one.
-    ///
-    /// Who has it is looked up when all that was recorded before is taken into account.
-    pub(crate) fn record_at(&self, address: Ipv4Addr, what: What) {
-        self.tell(Whom::Holder(address), what);
+        let event = Event { at: Timestamp::now(), mac, machine: None, what };
+        if self.events.try_send(event).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// How each machine's boots went so far.
@@ -100,12 +80,6 @@ impl Journal {
     pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Event>> {
         self.recorded.subscribe()
     }
-
-    fn tell(&self, whom: Whom, what: What) {
-        if self.told.try_send(Told { at: Timestamp::now(), whom, what }).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 impl Writer {
@@ -113,10 +87,10 @@ impl Writer {
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::new();
         let mut failing = false;
-        while self.told.recv_many(&mut batch, QUEUE).await > 0 {
+        while self.events.recv_many(&mut batch, QUEUE).await > 0 {
             let mut lines = Vec::new();
-            for told in batch.drain(..) {
-                let Some(event) = self.event(told) else { continue };
+            for mut event in batch.drain(..) {
+                event.machine = self.inventory.borrow().by_mac(event.mac).map(|machine| machine.name.clone());
                 serde_json::to_writer(&mut lines, &event).expect("an event has a JSON form, and a Vec takes all");
                 lines.push(b'\n');
                 self.timelines.record(&event);
@@ -139,23 +113,6 @@ impl Writer {
         if let Err(error) = self.file.sync().await {
             warn!(%error, "the last events may not be on disk");
         }
-    }
-}
-
-impl Writer {
-    fn event(&self, Told { at, whom, what }: Told) -> Option<Event> {
-        let mac = match whom {
-            Whom::Machine(mac) => mac,
-            Whom::Holder(address) => match self.timelines.holder(address) {
-                Some(mac) => mac,
-                None => {
-                    debug!(%address, ?what, "happened to nobody that we gave the address to");
-                    return None;
-                }
-            },
-        };
-        let machine = self.inventory.borrow().by_mac(mac).map(|machine| machine.name.clone());
-        Some(Event { at, mac, machine, what })
     }
 }
 
@@ -233,8 +190,6 @@ fn old(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use lab_model::Firmware;
-
     use super::*;
 
     const WEB: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
@@ -265,25 +220,6 @@ mod tests {
         assert_eq!((event.mac, event.what.clone()), (WEB, What::Script { boot: "local".to_owned() }));
         drop(journal);
         writer.await.expect("the writer ends with the last journal");
-    }
-
-    #[tokio::test]
-    async fn what_happens_at_an_address_happens_to_who_was_given_it() {
-        let state = tempfile::tempdir().expect("a folder");
-        let (journal, writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("a journal");
-        let mut events = journal.follow();
-        let address = Ipv4Addr::new(10, 77, 0, 10);
-        let transfer = What::Transfer { file: "ipxe-arm64.efi".to_owned(), bytes: 1, milliseconds: 1 };
-
-        journal.record_at(address, What::Up);
-        journal.record(WEB, What::Ack { address, firmware: Firmware::UefiArm64 });
-        journal.record_at(address, transfer.clone());
-        drop(journal);
-        writer.run().await;
-
-        assert!(matches!(events.recv().await.expect("the first").what, What::Ack { .. }));
-        let second = events.recv().await.expect("the second");
-        assert_eq!((second.mac, &second.what), (WEB, &transfer));
     }
 
     #[tokio::test]
