@@ -211,4 +211,4 @@ pub(crate) fn epoch() -> Instant {
 }
 
 /// Far more than any exchange here takes.
-const STEPS_MAX: u32 = 3_000_000;
+const STEPS_MAX: u32 = 1_000_000;
