@@ -92,8 +92,9 @@ impl Server {
         Ok(Self { config, socket })
     }
 
-    /// The address that requests come in on, with the port that the kernel chose if the configuration left it open.
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+    /// The address that requests come in on, with the port that the kernel chose.
+    #[cfg(test)]
+    fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
