@@ -37,4 +37,4 @@ pub use manifest::{
 };
 pub use name::{ImageName, InvalidName, MachineName};
 pub use network::{Ipv4Net, NotIpv4Net};
-pub use status::{LabStatus, MachineStatus};
+pub use status::{BootReport, LabStatus, MachineReport, MachineStatus, ReachedStage};

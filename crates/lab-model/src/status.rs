@@ -1,11 +1,11 @@
-//! What the server says of its machines: the answer to `GET /machines`.
+//! What the server says of its machines: the answers to `GET /machines` and `GET /machines/<name>`.
 
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Arch, ImageName, MacAddr, MachineName, Stage};
+use crate::{Arch, Event, ImageName, MacAddr, MachineName, Stage};
 
 /// The lab as the server sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,4 +51,78 @@ pub struct MachineStatus {
     /// What to do about it, where there is something to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+/// One machine with its latest boots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct MachineReport {
+    /// The machine, and how far its latest boot got.
+    #[serde(flatten)]
+    pub machine: MachineStatus,
+    /// The boots that the server remembers, latest first.
+    pub boots: Vec<BootReport>,
+}
+
+/// One boot of one machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BootReport {
+    /// When the machine was first heard of.
+    pub began: Timestamp,
+    /// The stages it reached, in their order.
+    pub stages: Vec<ReachedStage>,
+    /// Why it got no further, where something said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// What happened, oldest first; of many events the first and the latest.
+    pub events: Vec<Event>,
+}
+
+/// A stage that a boot reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReachedStage {
+    /// Which one.
+    pub stage: Stage,
+    /// When it was reached first.
+    pub at: Timestamp,
+    /// Milliseconds since the stage before, or since the boot began.
+    pub milliseconds: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::What;
+
+    #[test]
+    fn a_report_survives_json() {
+        let mac = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
+        let at = Timestamp::UNIX_EPOCH;
+        let machine = MachineStatus {
+            name: "web".parse().ok(),
+            mac,
+            arch: Some(Arch::Aarch64),
+            address: None,
+            image: None,
+            stage: Some(Stage::Up),
+            since: Some(at),
+            percent: Some(100),
+            failure: None,
+            hint: None,
+        };
+        let boot = BootReport {
+            began: at,
+            stages: vec![ReachedStage { stage: Stage::Up, at, milliseconds: 7 }],
+            failure: None,
+            events: vec![Event { at, mac, machine: None, what: What::Up }],
+        };
+        let report = MachineReport { machine, boots: vec![boot] };
+
+        let text = serde_json::to_string(&report).expect("a report has a JSON form");
+
+        assert!(text.starts_with(r#"{"name":"web","mac":"52:54:00:00:00:01","arch":"aarch64","stage":"up""#), "{text}");
+        assert_eq!(serde_json::from_str::<MachineReport>(&text).expect("its own form"), report);
+    }
 }

@@ -1,0 +1,374 @@
+//! The images that machines can be installed with, as their folder has them now.
+//!
+//! An image is a folder `<name>/<arch>/` with a `manifest.json` and the files it names. Nothing else in the folder can be
+//! served. The folder is looked at every second, and a catalogue that differs is published whole: a lab has a few images, so
+//! reading their manifests again costs less than remembering what they looked like. A file is compared with its manifest by
+//! its length: reading gigabytes would tell what the installer finds out anyway, because it verifies what it writes.
+//! [`Image::verify`] reads them, for `pxe-server check`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lab_model::{Arch, FetchedFile, FileName, ImageManifest, ImageName, MANIFEST_FILE, Sha256};
+use nix::fcntl::OFlag;
+use sha2::Digest as _;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// Every image that can be installed, and what is wrong with the others. It is built whole, never changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Catalogue {
+    images: BTreeMap<(ImageName, Arch), Arc<Image>>,
+    problems: Vec<String>,
+}
+
+/// An image whose files are all there, as long as its manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Image {
+    /// What it consists of.
+    pub(crate) manifest: ImageManifest,
+    folder: PathBuf,
+}
+
+/// A file of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ImageFile {
+    /// What a machine needs it for.
+    pub(crate) kind: FetchedFile,
+    /// Length in bytes.
+    pub(crate) size: u64,
+    /// What it hashes to, by the manifest.
+    pub(crate) sha256: Sha256,
+    path: PathBuf,
+}
+
+/// Publishes a new catalogue when the folder changed; [`Reader::run`] is its task.
+pub(crate) struct Reader {
+    folder: PathBuf,
+    published: watch::Sender<Arc<Catalogue>>,
+}
+
+/// How often the folder is looked at.
+const POLL: Duration = Duration::from_secs(1);
+
+/// More is no manifest.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+
+/// Reads the folder of images for the first time. One that is not there is an empty one, until it is there.
+pub(crate) fn open(folder: &Path) -> (Reader, watch::Receiver<Arc<Catalogue>>) {
+    let first = Catalogue::read(folder);
+    log_changes(&Catalogue::default(), &first);
+    let (published, catalogue) = watch::channel(Arc::new(first));
+    (Reader { folder: folder.to_owned(), published }, catalogue)
+}
+
+impl Reader {
+    /// Reads on until nobody wants the catalogue any more.
+    pub(crate) async fn run(self) {
+        loop {
+            tokio::select! {
+                () = self.published.closed() => return,
+                () = tokio::time::sleep(POLL) => {}
+            }
+            // Looking is short, but a network file system can hold it up for as long as it likes.
+            let folder = self.folder.clone();
+            let Ok(catalogue) = tokio::task::spawn_blocking(move || Catalogue::read(&folder)).await else { return };
+            self.published.send_if_modified(|published| {
+                let differs = **published != catalogue;
+                if differs {
+                    log_changes(published, &catalogue);
+                    *published = Arc::new(catalogue);
+                }
+                differs
+            });
+        }
+    }
+}
+
+impl Catalogue {
+    /// Reads the folder of images; one that is not there is an empty one.
+    pub(crate) fn read(folder: &Path) -> Self {
+        let mut catalogue = Self::default();
+        for (name, folder) in entries::<ImageName>(folder) {
+            for (arch, folder) in entries::<Arch>(&folder) {
+                match Image::read(folder, &name, arch) {
+                    Ok(Some(image)) => {
+                        catalogue.images.insert((name.clone(), arch), Arc::new(image));
+                    }
+                    Ok(None) => {}
+                    Err(problem) => catalogue.problems.push(format!("{name}/{arch}: {problem}")),
+                }
+            }
+        }
+        catalogue.problems.sort();
+        catalogue
+    }
+
+    /// The image of this name for this architecture.
+    pub(crate) fn image(&self, name: &ImageName, arch: Arch) -> Option<&Arc<Image>> {
+        self.images.get(&(name.clone(), arch))
+    }
+
+    /// Every image that can be installed, by name and architecture.
+    pub(crate) fn images(&self) -> impl Iterator<Item = &Arc<Image>> {
+        self.images.values()
+    }
+
+    /// What keeps other images from being installed, one sentence each, starting with the folder's name.
+    pub(crate) fn problems(&self) -> &[String] {
+        &self.problems
+    }
+}
+
+impl Image {
+    /// Reads an image's manifest and looks at its files; without a manifest there is no image.
+    fn read(folder: PathBuf, name: &ImageName, arch: Arch) -> Result<Option<Self>, String> {
+        let mut text = String::new();
+        let read = File::open(folder.join(MANIFEST_FILE))
+            .and_then(|file| file.take(MAX_MANIFEST_BYTES).read_to_string(&mut text));
+        match read {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{MANIFEST_FILE}: {error}")),
+        }
+        let manifest = ImageManifest::from_json(&text).map_err(|error| format!("{MANIFEST_FILE}: {error}"))?;
+        if (&manifest.name, manifest.arch) != (name, arch) {
+            let (name, arch) = (&manifest.name, manifest.arch);
+            return Err(format!("{MANIFEST_FILE}: describes {name} for {arch}: expected the folder's own name"));
+        }
+        let image = Self { manifest, folder };
+        for file in image.files() {
+            file.look().map_err(|error| format!("{}: {error}", file.name()))?;
+        }
+        Ok(Some(image))
+    }
+
+    /// The file of this name, if the manifest has it.
+    pub(crate) fn file(&self, name: &FileName) -> Option<ImageFile> {
+        self.files().into_iter().find(|file| file.path == self.folder.join(name.as_str()))
+    }
+
+    /// Reads every file and compares it with the manifest; that takes as long as reading the whole image.
+    ///
+    /// # Errors
+    /// The first file that is not what the manifest says, in one sentence.
+    pub(crate) fn verify(&self) -> Result<(), String> {
+        for file in self.files() {
+            let verified = file.open().and_then(|opened| digest(opened, file.size));
+            match verified {
+                Ok(found) if found == file.sha256 => {}
+                Ok(found) => return Err(format!("{}: hashes to {found}, not {}", file.name(), file.sha256)),
+                Err(error) => return Err(format!("{}: {error}", file.name())),
+            }
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> [ImageFile; 3] {
+        let ImageManifest { kernel, initrd, disk, .. } = &self.manifest;
+        let file = |kind, name: &FileName, size, sha256| ImageFile {
+            kind,
+            size,
+            sha256,
+            path: self.folder.join(name.as_str()),
+        };
+        [
+            file(FetchedFile::Kernel, &kernel.file, kernel.size, kernel.sha256),
+            file(FetchedFile::Initrd, &initrd.file, initrd.size, initrd.sha256),
+            file(FetchedFile::Disk, &disk.file, disk.size, disk.sha256),
+        ]
+    }
+}
+
+impl ImageFile {
+    /// Opens the file, which may take as long as a network file system likes.
+    ///
+    /// # Errors
+    /// It is no plain file (a link could lead out of the images), or not as long as the manifest says.
+    pub(crate) fn open(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        // Without O_NONBLOCK a pipe would wait for somebody to write.
+        let opened =
+            options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(&self.path)?;
+        self.compare(&opened.metadata()?)?;
+        Ok(opened)
+    }
+
+    fn look(&self) -> io::Result<()> {
+        self.compare(&fs::symlink_metadata(&self.path)?)
+    }
+
+    fn compare(&self, found: &Metadata) -> io::Result<()> {
+        if !found.is_file() {
+            return Err(io::Error::other("is no plain file"));
+        }
+        match found.len() {
+            length if length == self.size => Ok(()),
+            length => {
+                let expected = self.size;
+                Err(io::Error::other(format!(
+                    "is {length} bytes long, {MANIFEST_FILE} says {expected}: is it complete?"
+                )))
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+fn digest(mut file: File, size: u64) -> io::Result<Sha256> {
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut left = size;
+    while left > 0 {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        hasher.update(&buffer[..read]);
+        left = left.saturating_sub(read as u64);
+    }
+    Ok(Sha256(hasher.finalize().into()))
+}
+
+/// What is in a folder under a name of this kind; nothing, if there is no such folder.
+fn entries<T: std::str::FromStr>(folder: &Path) -> Vec<(T, PathBuf)> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let named = entries.flatten().filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())));
+    named.collect()
+}
+
+fn log_changes(before: &Catalogue, after: &Catalogue) {
+    for (key @ (name, arch), image) in &after.images {
+        if before.images.get(key) != Some(image) {
+            info!(image = %name, %arch, "image can be installed");
+        }
+    }
+    for (name, arch) in before.images.keys().filter(|key| !after.images.contains_key(key)) {
+        info!(image = %name, %arch, "image is gone");
+    }
+    for problem in after.problems.iter().filter(|problem| !before.problems.contains(problem)) {
+        warn!(problem, "image cannot be installed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_the_files_that_its_manifest_names_and_no_other() {
+        let folder = folder();
+
+        let catalogue = Catalogue::read(folder.path());
+
+        assert_eq!(catalogue.problems(), [""; 0]);
+        let image = catalogue.image(&name(), Arch::Aarch64).expect("the image");
+        let kernel = image.file(&"vmlinuz".parse().expect("a name")).expect("the kernel");
+        assert_eq!((kernel.kind, kernel.size), (FetchedFile::Kernel, 6));
+        assert!(kernel.open().is_ok());
+        for other in ["manifest.json", "recipe.json"] {
+            assert_eq!(image.file(&other.parse().expect("a name")), None);
+        }
+        assert!(catalogue.image(&name(), Arch::X86_64).is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_not_complete_is_a_problem_by_its_name() {
+        let folder = folder();
+        fs::write(folder.path().join("debian-12/aarch64/disk.zst"), "di").expect("a file");
+
+        let catalogue = Catalogue::read(folder.path());
+
+        let problem = "debian-12/aarch64: disk.zst: is 2 bytes long, manifest.json says 4: is it complete?";
+        assert_eq!(catalogue.problems(), [problem]);
+        assert!(catalogue.image(&name(), Arch::Aarch64).is_none());
+    }
+
+    #[test]
+    fn a_link_is_no_file_of_an_image() {
+        let folder = folder();
+        let kernel = folder.path().join("debian-12/aarch64/vmlinuz");
+        let image = Catalogue::read(folder.path()).image(&name(), Arch::Aarch64).cloned().expect("the image");
+        fs::remove_file(&kernel).expect("a file");
+        std::os::unix::fs::symlink("/etc/shadow", &kernel).expect("a link");
+
+        let catalogue = Catalogue::read(folder.path());
+
+        assert_eq!(catalogue.problems(), ["debian-12/aarch64: vmlinuz: is no plain file"]);
+        assert!(image.file(&"vmlinuz".parse().expect("a name")).expect("known before").open().is_err());
+    }
+
+    #[test]
+    fn a_manifest_describes_the_image_that_it_lies_in() {
+        let folder = folder();
+        fs::rename(folder.path().join("debian-12"), folder.path().join("other")).expect("a folder");
+
+        let problem = "other/aarch64: manifest.json: describes debian-12 for aarch64: expected the folder's own name";
+        assert_eq!(Catalogue::read(folder.path()).problems(), [problem]);
+    }
+
+    #[test]
+    fn verifying_finds_a_file_of_the_right_length_with_other_bytes() {
+        let folder = folder();
+        let catalogue = Catalogue::read(folder.path());
+        let image = catalogue.image(&name(), Arch::Aarch64).expect("the image");
+        assert_eq!(image.verify(), Ok(()));
+
+        fs::write(folder.path().join("debian-12/aarch64/initrd.img"), "intird").expect("a file");
+
+        assert!(image.verify().expect_err("other bytes").starts_with("initrd.img: hashes to "));
+    }
+
+    #[tokio::test]
+    async fn an_image_that_comes_later_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (reader, mut catalogue) = open(&folder.path().join("images"));
+        let reader = tokio::spawn(reader.run());
+        assert_eq!(**catalogue.borrow(), Catalogue::default());
+
+        fill(&folder.path().join("images"));
+
+        let found = catalogue.wait_for(|catalogue| catalogue.image(&name(), Arch::Aarch64).is_some());
+        tokio::time::timeout(Duration::from_secs(10), found).await.expect("in time").expect("the reader runs");
+        drop(catalogue);
+        reader.await.expect("the reader ends with the last one who wants to know");
+    }
+
+    fn name() -> ImageName {
+        "debian-12".parse().expect("a name")
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        fill(folder.path());
+        folder
+    }
+
+    fn fill(images: &Path) {
+        let folder = images.join("debian-12/aarch64");
+        fs::create_dir_all(&folder).expect("a folder");
+        let file = |name: &str, text: &str| {
+            fs::write(folder.join(name), text).expect("a file");
+            let digest = digest(File::open(folder.join(name)).expect("the file"), text.len() as u64).expect("readable");
+            format!(r#""file":"{name}","size":{},"sha256":"{digest}""#, text.len())
+        };
+        let manifest = format!(
+            r#"{{"name":"debian-12","arch":"aarch64","kernel":{{{}}},"initrd":{{{}}},
+               "disk":{{{},"compression":"zstd","raw-size":512,"raw-sha256":"{:064}"}}}}"#,
+            file("vmlinuz", "kernel"),
+            file("initrd.img", "initrd"),
+            file("disk.zst", "disk"),
+            0
+        );
+        fs::write(folder.join("recipe.json"), "{}").expect("a file");
+        fs::write(folder.join(MANIFEST_FILE), manifest).expect("a file");
+    }
+}
