@@ -260,7 +260,7 @@ fn log_changes(before: &Catalogue, after: &Catalogue) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -334,7 +334,7 @@ mod tests {
         let reader = tokio::spawn(reader.run());
         assert_eq!(**catalogue.borrow(), Catalogue::default());
 
-        fill(&folder.path().join("images"));
+        fill(&folder.path().join("images"), b"disk");
 
         let found = catalogue.wait_for(|catalogue| catalogue.image(&name(), Arch::Aarch64).is_some());
         tokio::time::timeout(Duration::from_secs(10), found).await.expect("in time").expect("the reader runs");
@@ -348,24 +348,25 @@ mod tests {
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
-        fill(folder.path());
+        fill(folder.path(), b"disk");
         folder
     }
 
-    fn fill(images: &Path) {
+    /// Puts an image `debian-12` for aarch64 into a folder of images; its disk is `disk`.
+    pub(crate) fn fill(images: &Path, disk: &[u8]) {
         let folder = images.join("debian-12/aarch64");
         fs::create_dir_all(&folder).expect("a folder");
-        let file = |name: &str, text: &str| {
-            fs::write(folder.join(name), text).expect("a file");
-            let digest = digest(File::open(folder.join(name)).expect("the file"), text.len() as u64).expect("readable");
-            format!(r#""file":"{name}","size":{},"sha256":"{digest}""#, text.len())
+        let file = |name: &str, content: &[u8]| {
+            fs::write(folder.join(name), content).expect("a file");
+            let digest = Sha256(sha2::Sha256::digest(content).into());
+            format!(r#""file":"{name}","size":{},"sha256":"{digest}""#, content.len())
         };
         let manifest = format!(
             r#"{{"name":"debian-12","arch":"aarch64","kernel":{{{}}},"initrd":{{{}}},
                "disk":{{{},"compression":"zstd","raw-size":512,"raw-sha256":"{:064}"}}}}"#,
-            file("vmlinuz", "kernel"),
-            file("initrd.img", "initrd"),
-            file("disk.zst", "disk"),
+            file("vmlinuz", b"kernel"),
+            file("initrd.img", b"initrd"),
+            file("disk.zst", disk),
             0
         );
         fs::write(folder.join("recipe.json"), "{}").expect("a file");

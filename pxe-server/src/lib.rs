@@ -31,6 +31,7 @@ mod daemon;
 mod definitions;
 mod dhcp;
 mod first_file;
+mod http;
 mod images;
 mod interface;
 mod inventory;

@@ -23,6 +23,11 @@ impl BaseUrl {
         Self { address, port }
     }
 
+    /// The server's address, as machines reach it.
+    pub const fn address(self) -> Ipv4Addr {
+        self.address
+    }
+
     /// The script of the machine that asks; iPXE fills in its own processor.
     pub fn script(self, mac: MacAddr) -> String {
         format!("{self}/ipxe?mac={mac}&arch=${{buildarch}}")

@@ -1,9 +1,12 @@
-//! Where a machine's boot stands, in a sentence, and what to do about it.
+//! Why a machine did not boot, and what to do about it.
+//!
+//! Most failures of a network boot are silence: a packet that a firewall dropped, a console that nobody watches. What was
+//! heard last says where to look.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lab_model::{Machine, Stage};
 
-use super::Timeline;
+use super::{Attempt, Boot, Timeline, decide_script};
 
 /// What is known of a machine beside its events.
 #[derive(Clone, Copy, Debug)]
@@ -14,19 +17,269 @@ pub struct Circumstances<'a> {
     pub image_available: bool,
 }
 
-/// Where a boot stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a boot got no further.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// The last stage reached; `None`: the machine was never seen.
-    pub stage: Option<Stage>,
-    /// What happened, in one sentence.
-    pub sentence: String,
+    /// What went wrong, in one sentence; `None` while nothing did.
+    pub failure: Option<String>,
     /// What to do, where there is something to do.
     pub hint: Option<String>,
 }
 
-/// Says where a machine's latest boot stands, and why it got no further.
-pub fn diagnose(timeline: Option<&Timeline>, _circumstances: Circumstances<'_>, _now: Timestamp) -> Diagnosis {
-    let stage = timeline.and_then(Timeline::latest).and_then(|attempt| attempt.stage());
-    Diagnosis { stage, sentence: String::new(), hint: None }
+/// Says why a machine's latest boot got no further, as far as can be told at `now`.
+///
+/// A boot that is on its way gets no diagnosis: only what was said, or a silence that is too long for its stage.
+pub fn diagnose(timeline: Option<&Timeline>, circumstances: Circumstances<'_>, now: Timestamp) -> Diagnosis {
+    let Some(attempt) = timeline.and_then(Timeline::latest) else {
+        return match decide_script(circumstances.machine, None) {
+            Boot::Install { image, arch, .. } if !circumstances.image_available => no_image(&image, arch),
+            _ => Diagnosis::default(),
+        };
+    };
+    if let Some(said) = refused(attempt, circumstances) {
+        return said;
+    }
+    if let Some(failure) = &attempt.failure {
+        return Diagnosis { failure: Some(failure.clone()), hint: after_failure(attempt) };
+    }
+    let silence = now.duration_since(attempt.latest);
+    match attempt.stage() {
+        Some(stage) if silence > patience(stage) => silent(stage, attempt, circumstances, silence),
+        Some(_) | None => Diagnosis::default(),
+    }
+}
+
+/// What the server itself answered, whatever the machine did with it.
+fn refused(attempt: &Attempt, circumstances: Circumstances<'_>) -> Option<Diagnosis> {
+    let found = attempt.firmware.and_then(|firmware| firmware.arch());
+    let past_script = attempt.stage() > Some(Stage::Script);
+    match decide_script(circumstances.machine, found) {
+        _ if past_script => None,
+        Boot::Refuse(refusal) => Some(Diagnosis { failure: Some(refusal.to_string()), hint: None }),
+        Boot::Unknown if attempt.firmware.is_some() || attempt.boot.is_some() => {
+            Some(says("nobody has defined this machine", "put a definition with its MAC address beside the others"))
+        }
+        Boot::Install { image, arch, .. } if !circumstances.image_available => Some(no_image(&image, arch)),
+        Boot::Install { .. } | Boot::Unknown | Boot::Local | Boot::Program(_) => None,
+    }
+}
+
+fn no_image(image: &lab_model::ImageName, arch: lab_model::Arch) -> Diagnosis {
+    Diagnosis {
+        failure: Some(format!("the image {image} for {arch} is not on the server")),
+        hint: Some(format!("put it into images/{image}/{arch}/ with its manifest.json")),
+    }
+}
+
+fn after_failure(attempt: &Attempt) -> Option<String> {
+    let hint = match attempt.stage()? {
+        Stage::Offer | Stage::Address | Stage::BootProgram | Stage::Script | Stage::Kernel | Stage::Initrd => {
+            return None;
+        }
+        Stage::Installer | Stage::Write | Stage::Verify => "its serial console has the installer's whole output",
+        Stage::Installed | Stage::System | Stage::Up => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// How long a boot may be silent at a stage; emulated machines are ten times slower than real ones.
+fn patience(stage: Stage) -> SignedDuration {
+    SignedDuration::from_secs(match stage {
+        Stage::Offer => 15,
+        Stage::Address | Stage::BootProgram | Stage::Script | Stage::Kernel => 60,
+        Stage::Initrd | Stage::Installer | Stage::Write | Stage::Verify => 180,
+        Stage::Installed | Stage::System => 600,
+        Stage::Up => i64::MAX,
+    })
+}
+
+/// What a silence at a stage says.
+fn silent(stage: Stage, attempt: &Attempt, circumstances: Circumstances<'_>, silence: SignedDuration) -> Diagnosis {
+    // A machine that is not installed from here goes on to its disk, where nobody reports to us.
+    if !matches!(decide_script(circumstances.machine, None), Boot::Install { .. }) {
+        return Diagnosis::default();
+    }
+    let over_http = attempt
+        .firmware
+        .is_some_and(|firmware| matches!(firmware, lab_model::Firmware::HttpX64 | lab_model::Firmware::HttpArm64));
+    match stage {
+        Stage::Offer => says(
+            "the firmware was offered an address and did not take it",
+            "does another DHCP server answer on this network?",
+        ),
+        Stage::Address if over_http => says(
+            "the firmware got its address but never fetched its boot program",
+            "does a firewall keep it from this server's HTTP port?",
+        ),
+        Stage::Address => says(
+            "the firmware got its address but never fetched its boot program",
+            "does a firewall keep it from TFTP, UDP port 69?",
+        ),
+        Stage::BootProgram => says(
+            "the boot program was loaded but never asked for its script",
+            "its console says what it tried; does a firewall keep it from this server's HTTP port?",
+        ),
+        Stage::Script => {
+            says("the boot program has its script but not the kernel", "its console says what it could not fetch")
+        }
+        Stage::Kernel => says(
+            "the boot program has the kernel but not the initial RAM file system",
+            "its console says what it could not fetch; has it enough memory?",
+        ),
+        Stage::Initrd => says(
+            "kernel and installer were loaded, but the installer never reported",
+            "its serial console says how far the kernel came; has the machine at least 512 MB of memory?",
+        ),
+        Stage::Installer | Stage::Write | Stage::Verify => Diagnosis {
+            failure: Some(match attempt.percent {
+                Some(percent) if stage == Stage::Write => {
+                    format!("the installer is silent for {} s, with {percent} % written", silence.as_secs())
+                }
+                _ => format!("the installer is silent for {} s", silence.as_secs()),
+            }),
+            hint: Some("its serial console has the installer's whole output; is the machine still on?".to_owned()),
+        },
+        Stage::Installed => says(
+            "the machine was installed, but its system never asked for an address",
+            "its console says whether the firmware found the disk; is the disk before the network in the boot order?",
+        ),
+        // An installed system reports once, after its installation, not at every start.
+        Stage::System if !attempt.reached.contains_key(&Stage::Installed) => Diagnosis::default(),
+        Stage::System => says(
+            "the installed system has its address, but never said that it is up",
+            "log in and ask `cloud-init status --long`",
+        ),
+        Stage::Up => Diagnosis::default(),
+    }
+}
+
+fn says(failure: &str, hint: &str) -> Diagnosis {
+    Diagnosis { failure: Some(failure.to_owned()), hint: Some(hint.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use lab_model::{Definition, Event, FetchedFile, Firmware, Format, InstallerReport, MacAddr, Phase, What};
+
+    use super::*;
+    use crate::boot::Timelines;
+
+    #[test]
+    fn each_silence_says_where_to_look() {
+        let install = || What::Script { boot: "install".into() };
+        let fetch = |file| What::Fetch { file, bytes: 1 };
+        let boots = [
+            ("offer", vec![offer(Firmware::UefiArm64)]),
+            ("address", vec![ack(Firmware::UefiArm64)]),
+            ("address, HTTP Boot", vec![ack(Firmware::HttpArm64)]),
+            ("boot program", vec![transfer()]),
+            ("script", vec![install()]),
+            ("kernel", vec![install(), fetch(FetchedFile::Kernel)]),
+            ("initrd", vec![install(), fetch(FetchedFile::Initrd)]),
+            ("installer", vec![install(), report(Phase::Disk, None)]),
+            ("write", vec![install(), report(Phase::Write, Some(40))]),
+            ("installed", vec![install(), report(Phase::Boot, None)]),
+            ("system", vec![install(), report(Phase::Boot, None), ack(Firmware::Os)]),
+            ("up", vec![install(), What::Up]),
+        ];
+
+        let lines = boots.into_iter().map(|(name, events)| {
+            let Diagnosis { failure, hint } = at(&events, 3600, Some(&web()), true);
+            format!("{name}: {}\n  hint: {}\n", failure.unwrap_or_default(), hint.unwrap_or_default())
+        });
+
+        insta::assert_snapshot!(lines.collect::<String>());
+    }
+
+    #[test]
+    fn a_boot_on_its_way_has_no_diagnosis() {
+        for events in [vec![offer(Firmware::UefiArm64)], vec![report(Phase::Write, Some(40))], vec![What::Up]] {
+            assert_eq!(at(&events, 10, Some(&web()), true), Diagnosis::default());
+        }
+        assert_eq!(at(&[], 10, Some(&web()), true), Diagnosis::default());
+    }
+
+    #[test]
+    fn what_a_machine_said_counts_more_than_silence() {
+        let failed = What::Installer(InstallerReport {
+            phase: Phase::Disk,
+            percent: None,
+            failure: Some("there is no disk".to_owned()),
+            detail: None,
+        });
+
+        let diagnosis = at(&[report(Phase::Start, None), failed], 3600, Some(&web()), true);
+
+        assert_eq!(diagnosis.failure.as_deref(), Some("there is no disk"));
+    }
+
+    #[test]
+    fn what_the_server_refuses_is_said_at_once() {
+        let failure = |firmware, machine: Option<&Machine>, available| {
+            at(&[ack(firmware)], 0, machine, available).failure.expect("refused")
+        };
+
+        assert_eq!(
+            failure(Firmware::UefiX64, Some(&web()), true),
+            "web is defined as aarch64, but this machine is x86_64: correct `arch` in its definition"
+        );
+        assert_eq!(
+            failure(Firmware::UefiArm64, Some(&web()), false),
+            "the image debian-12 for aarch64 is not on the server"
+        );
+        assert_eq!(failure(Firmware::UefiArm64, None, true), "nobody has defined this machine");
+    }
+
+    #[test]
+    fn an_operating_system_that_nobody_defined_is_nobodys_failure() {
+        assert_eq!(at(&[ack(Firmware::Os)], 3600, None, true).failure, None);
+    }
+
+    #[test]
+    fn a_machine_that_boots_from_its_disk_owes_no_report() {
+        let plain = machine("");
+
+        assert_eq!(at(&[ack(Firmware::UefiArm64)], 3600, Some(&plain), true), Diagnosis::default());
+        assert_eq!(at(&[ack(Firmware::Os)], 3600, Some(&web()), true), Diagnosis::default());
+    }
+
+    /// The diagnosis `silence` seconds after the last of these events, which are a second apart.
+    fn at(events: &[What], silence: i64, machine: Option<&Machine>, image_available: bool) -> Diagnosis {
+        let mac = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
+        let second = |second| Timestamp::from_second(second).expect("a time in 1970");
+        let mut timelines = Timelines::default();
+        for (number, what) in (0..).zip(events) {
+            timelines.record(&Event { at: second(number), mac, machine: None, what: what.clone() });
+        }
+        let now = second(events.len() as i64 - 1 + silence);
+        diagnose(timelines.of(mac).map(|timeline| &**timeline), Circumstances { machine, image_available }, now)
+    }
+
+    fn offer(firmware: Firmware) -> What {
+        What::Offer { address: Ipv4Addr::new(10, 77, 0, 10), firmware }
+    }
+
+    fn ack(firmware: Firmware) -> What {
+        What::Ack { address: Ipv4Addr::new(10, 77, 0, 10), firmware }
+    }
+
+    fn transfer() -> What {
+        What::Transfer { file: "ipxe-arm64.efi".into(), bytes: 1, milliseconds: 1 }
+    }
+
+    fn report(phase: Phase, percent: Option<u8>) -> What {
+        What::Installer(InstallerReport { phase, percent, failure: None, detail: None })
+    }
+
+    fn web() -> Machine {
+        machine("pxeboot = true\ndistro = 'debian-12'")
+    }
+
+    fn machine(more: &str) -> Machine {
+        let text = format!("name = 'web'\narch = 'aarch64'\nmac = '52:54:00:00:00:01'\n{more}");
+        let definition = Definition::parse(&text, Format::Toml).expect("a definition");
+        Machine::new(&definition, "10.77.0.1/24".parse().expect("a network")).expect("a machine")
+    }
 }

@@ -13,7 +13,6 @@ use lab_model::{Event, FetchedFile, Firmware, MacAddr, Stage, What};
 #[derive(Clone, Debug, Default)]
 pub struct Timelines {
     by_mac: BTreeMap<MacAddr, Arc<Timeline>>,
-    by_address: BTreeMap<Ipv4Addr, MacAddr>,
 }
 
 /// The latest boots of one machine.
@@ -60,25 +59,12 @@ impl Timelines {
         if !self.by_mac.contains_key(&event.mac) && self.by_mac.len() >= MACHINES {
             self.forget_the_stalest();
         }
-        let timeline = Arc::make_mut(self.by_mac.entry(event.mac).or_default());
-        let before = timeline.address;
-        timeline.record(event);
-        if let Some(address) = timeline.address {
-            self.by_address.insert(address, event.mac);
-            if let Some(before) = before.filter(|before| *before != address) {
-                self.release(before, event.mac);
-            }
-        }
+        Arc::make_mut(self.by_mac.entry(event.mac).or_default()).record(event);
     }
 
     /// The machine with this hardware address, if it was seen.
     pub fn of(&self, mac: MacAddr) -> Option<&Arc<Timeline>> {
         self.by_mac.get(&mac)
-    }
-
-    /// The machine that was given this address last.
-    pub fn holder(&self, address: Ipv4Addr) -> Option<MacAddr> {
-        self.by_address.get(&address).copied()
     }
 
     /// Every machine that was seen, by hardware address.
@@ -89,17 +75,8 @@ impl Timelines {
     fn forget_the_stalest(&mut self) {
         let rank = |timeline: &Timeline| (timeline.defined, timeline.latest().map(|attempt| attempt.latest));
         let stalest = self.by_mac.iter().min_by_key(|(_, timeline)| rank(timeline)).map(|(mac, _)| *mac);
-        let forgotten = stalest.and_then(|mac| Some((mac, self.by_mac.remove(&mac)?)));
-        if let Some((mac, timeline)) = forgotten
-            && let Some(address) = timeline.address
-        {
-            self.release(address, mac);
-        }
-    }
-
-    fn release(&mut self, address: Ipv4Addr, mac: MacAddr) {
-        if self.holder(address) == Some(mac) {
-            self.by_address.remove(&address);
+        if let Some(mac) = stalest {
+            self.by_mac.remove(&mac);
         }
     }
 }
@@ -337,20 +314,6 @@ mod tests {
     }
 
     #[test]
-    fn an_address_belongs_to_who_was_given_it_last() {
-        let mut timelines = Timelines::default();
-        let other = MacAddr::new([0x52, 0x54, 0, 0, 0, 2]);
-        let ack = |address| What::Ack { address, firmware: Firmware::Os };
-
-        timelines.record(&event(MAC, 0, ack(ADDRESS)));
-        assert_eq!(timelines.holder(ADDRESS), Some(MAC));
-        timelines.record(&event(MAC, 1, ack(Ipv4Addr::new(10, 77, 0, 11))));
-        assert_eq!(timelines.holder(ADDRESS), None);
-        timelines.record(&event(other, 2, ack(ADDRESS)));
-        assert_eq!(timelines.holder(ADDRESS), Some(other));
-    }
-
-    #[test]
     fn a_flood_of_strangers_does_not_push_out_a_defined_machine() {
         let mut timelines = Timelines::default();
         timelines.record(&Event { machine: "web".parse().ok(), ..event(MAC, 0, What::Up) });
@@ -361,7 +324,7 @@ mod tests {
         }
 
         assert!(timelines.of(MAC).is_some());
-        assert_eq!((timelines.by_mac.len(), timelines.by_address.len()), (MACHINES, 1));
+        assert_eq!(timelines.by_mac.len(), MACHINES);
     }
 
     proptest! {

@@ -1,0 +1,90 @@
+//! The HTTP service: scripts for boot programs, configuration and images for installers, seeds for cloud-init, and what
+//! became of it all for people.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /ipxe?mac=…&arch=…` | the machine's boot script; without `mac` a script that asks again with it |
+//! | `GET /boot/<file>` | a network boot program for UEFI HTTP Boot, or `autoexec.ipxe` |
+//! | `GET /images/<name>/<arch>/<file>` | a file that an image's manifest names, in ranges |
+//! | `GET /installer/<arch>` | the installer |
+//! | `GET /config/<mac>` | what the installer is to do |
+//! | `GET /cloud-init/<name>/<document>` | `meta-data`, `user-data`, `network-config`, `vendor-data`, or all as `seed.iso` |
+//! | `POST /events/<mac>`, `POST /machines/<mac>/up` | the installer and the installed system say how far they are |
+//! | `GET /machines`, `GET /machines/<name>` | what became of the machines |
+//! | `GET /healthz` | `ok` |
+//!
+//! Every part of a path is parsed into a type that can hold no separator, so no path leads anywhere else. An answer comes
+//! from snapshots in memory; only image files are read from disk. An answer that is no success is one line of text.
+//!
+//! Deliberately not here: what a machine boots and what a script or seed says, which `pxe_proto::boot` and `cloud_seed`
+//! decide.
+
+mod boot;
+mod client;
+mod config;
+mod connection;
+mod crowd;
+mod events;
+mod image;
+mod machines;
+mod patience;
+mod range;
+mod refusal;
+mod script;
+mod seed;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use cloud_seed::UserName;
+use lab_model::Inventory;
+use pxe_proto::boot::BaseUrl;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::dhcp::Clients;
+use crate::images::Catalogue;
+use crate::journal::Journal;
+
+/// What answers are made of.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// The machines.
+    pub(crate) inventory: watch::Receiver<Arc<Inventory>>,
+    /// The images.
+    pub(crate) images: watch::Receiver<Arc<Catalogue>>,
+    /// Where events go, and come from.
+    pub(crate) journal: Journal,
+    /// How machines reach this server.
+    pub(crate) base: BaseUrl,
+    /// The account that a definition's SSH keys open.
+    pub(crate) user: UserName,
+    /// Who has which address by our DHCP, if that is how machines get theirs. Then nobody is told what is another machine's.
+    pub(crate) clients: Option<watch::Receiver<Clients>>,
+}
+
+/// Serves until the token is cancelled; what is being sent then has a few seconds to arrive.
+pub(crate) async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) {
+    connection::serve(listener, router(state), shutdown).await;
+}
+
+fn router(state: State) -> Router {
+    Router::new()
+        .route("/ipxe", get(script::script))
+        .route("/boot/{file}", get(boot::program))
+        .route("/installer/{arch}", get(boot::installer))
+        .route("/images/{name}/{arch}/{file}", get(image::file))
+        .route("/config/{mac}", get(config::config))
+        .route("/cloud-init/{name}/{document}", get(seed::document))
+        .route("/events/{mac}", post(events::report))
+        .route("/machines", get(machines::all))
+        .route("/machines/{name}", get(machines::one))
+        .route("/machines/{mac}/up", post(events::up))
+        .route("/healthz", get(async || "ok\n"))
+        .fallback(async || refusal::Refusal::not_found("there is nothing under this path"))
+        .with_state(Arc::new(state))
+}

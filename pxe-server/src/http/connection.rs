@@ -1,0 +1,117 @@
+//! Connections: how many there may be, and how long they may do nothing.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use std::sync::Arc;
+
+use super::client::Client;
+use super::crowd::Crowd;
+use super::patience::Patience;
+
+/// How many connections there may be: a rack that boots at once has one or two for each machine.
+const CONNECTIONS: usize = 1024;
+
+/// How many of them one address may have. Machines behind a translator share one.
+const CONNECTIONS_PER_CLIENT: usize = 256;
+
+/// How long the head of a request may take, and a connection be kept open for the next.
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a client may take nothing of an answer: an installer that waits for its disk reads on within this.
+const STALL_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long answers may take to arrive once the server is to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long to leave a system alone that is out of file descriptors.
+const REST: Duration = Duration::from_millis(100);
+
+/// The largest head of a request.
+const MAX_HEAD_BYTES: usize = 16 << 10;
+
+/// Serves until the token is cancelled.
+pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let connections = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let crowd = Crowd::new(CONNECTIONS_PER_CLIENT);
+    let service = TowerToHyperService::new(router);
+    loop {
+        let accept = async {
+            let place = places.clone().acquire_owned().await.expect("nobody closes the semaphore");
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = accept => accepted,
+        };
+        let (stream, client) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "accepting HTTP connections");
+                sleep(REST).await;
+                continue;
+            }
+        };
+        let Some(member) = crowd.join(client.ip()) else {
+            debug!(%client, "refused: this address has too many connections");
+            continue;
+        };
+        let (service, shutdown) = (service.clone(), shutdown.clone());
+        connections.spawn(async move {
+            let _held = (place, member);
+            converse(stream, Client(client), service, shutdown).await;
+        });
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// Answers one request after the other.
+async fn converse(
+    stream: TcpStream,
+    client: Client,
+    service: TowerToHyperService<Router>,
+    shutdown: CancellationToken,
+) {
+    // Or the end of an answer waits until the client has acknowledged what came before: 40 ms at each small file.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(client = %client.0, %error, "gone");
+        return;
+    }
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(client);
+        service.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(Patience::new(stream, STALL_LIMIT)), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            timeout(STOP_LIMIT, connection).await.ok()
+        }
+    };
+    if let Some(Err(error)) = ended {
+        debug!(client = %client.0, %error, "connection ended");
+    }
+}

@@ -1,0 +1,96 @@
+//! `GET /machines` and `GET /machines/<name>`: what became of the machines.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State as Extract};
+use jiff::Timestamp;
+use lab_model::{
+    BootReport, Inventory, LabStatus, MacAddr, Machine, MachineName, MachineReport, MachineStatus, ReachedStage,
+};
+use pxe_proto::boot::{Attempt, Circumstances, Timeline, Timelines, diagnose};
+
+use super::State;
+use super::refusal::Refusal;
+
+pub(super) async fn all(Extract(state): Extract<Arc<State>>) -> Json<LabStatus> {
+    let view = View::now(&state);
+    let defined = view.inventory.machines().map(|machine| view.status(machine.mac, Some(machine)));
+    let strangers = view.timelines.iter().filter(|(mac, _)| view.inventory.by_mac(*mac).is_none());
+    let machines = defined.chain(strangers.map(|(mac, _)| view.status(mac, None))).collect();
+    let definitions = view.inventory.problems().iter().map(ToString::to_string);
+    let images = state.images.borrow().problems().iter().map(|problem| format!("images/{problem}")).collect::<Vec<_>>();
+    Json(LabStatus { machines, problems: definitions.chain(images).collect() })
+}
+
+/// By name, or by hardware address for strangers.
+pub(super) async fn one(
+    Extract(state): Extract<Arc<State>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<MachineReport>, Refusal> {
+    let Path(wanted) = path?;
+    let view = View::now(&state);
+    let by_name = wanted.parse::<MachineName>().ok().and_then(|name| view.inventory.by_name(&name));
+    let mac = by_name.map(|machine| machine.mac).or_else(|| wanted.parse().ok());
+    let machine = mac.and_then(|mac| view.inventory.by_mac(mac));
+    let timeline = mac.and_then(|mac| view.timelines.of(mac));
+    let Some(mac) = mac.filter(|_| machine.is_some() || timeline.is_some()) else {
+        return Err(Refusal::not_found(format!("there is no machine `{}`", wanted.escape_default())));
+    };
+    let boots = timeline.map(|timeline| timeline.attempts().rev().map(boot).collect()).unwrap_or_default();
+    Ok(Json(MachineReport { machine: view.status(mac, machine.map(|machine| &**machine)), boots }))
+}
+
+/// Everything that is known at one moment.
+struct View<'a> {
+    state: &'a State,
+    inventory: Arc<Inventory>,
+    timelines: Arc<Timelines>,
+    now: Timestamp,
+}
+
+impl<'a> View<'a> {
+    fn now(state: &'a State) -> Self {
+        let inventory = state.inventory.borrow().clone();
+        Self { state, inventory, timelines: state.journal.snapshot(), now: Timestamp::now() }
+    }
+
+    fn status(&self, mac: MacAddr, machine: Option<&Machine>) -> MachineStatus {
+        let timeline = self.timelines.of(mac).map(|timeline| &**timeline);
+        let attempt = timeline.and_then(Timeline::latest);
+        let image = machine.and_then(|machine| machine.image.clone().map(|image| (image, machine.arch)));
+        let image_available =
+            image.as_ref().is_none_or(|(image, arch)| self.state.images.borrow().image(image, *arch).is_some());
+        let diagnosis = diagnose(timeline, Circumstances { machine, image_available }, self.now);
+        MachineStatus {
+            name: machine.map(|machine| machine.name.clone()),
+            mac,
+            arch: machine
+                .map(|machine| machine.arch)
+                .or_else(|| attempt.and_then(|attempt| attempt.firmware).and_then(|firmware| firmware.arch())),
+            address: timeline.and_then(Timeline::address).or_else(|| machine.and_then(|machine| machine.address)),
+            image: image.map(|(image, _)| image),
+            stage: attempt.and_then(Attempt::stage),
+            since: attempt.and_then(Attempt::since),
+            percent: attempt.and_then(|attempt| attempt.percent),
+            failure: diagnosis.failure,
+            hint: diagnosis.hint,
+        }
+    }
+}
+
+fn boot(attempt: &Attempt) -> BootReport {
+    let mut before = attempt.began;
+    let stages = attempt.reached.iter().map(|(stage, at)| {
+        let milliseconds = at.duration_since(before).as_millis().try_into().unwrap_or(0);
+        before = before.max(*at);
+        ReachedStage { stage: *stage, at: *at, milliseconds }
+    });
+    BootReport {
+        began: attempt.began,
+        stages: stages.collect(),
+        failure: attempt.failure.clone(),
+        events: attempt.events.iter().cloned().collect(),
+    }
+}

@@ -1,0 +1,85 @@
+//! `GET /cloud-init/<name>/<document>`: how an installed machine is configured.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State as Extract};
+use axum::response::{IntoResponse, Response};
+use cloud_seed::{Seed, Subject};
+use http::{Method, header};
+use lab_model::{FetchedFile, Machine, MachineName, RemoteFile, Sha256, What};
+use serde::Deserialize;
+use sha2::Digest as _;
+
+use super::State;
+use super::client::Client;
+use super::refusal::Refusal;
+
+/// Which installation a seed is for.
+#[derive(Deserialize)]
+pub(super) struct Installation {
+    instance: Option<String>,
+}
+
+/// The whole seed, as an ISO 9660 image.
+const ISO: &str = "seed.iso";
+
+/// More is no name of an installation.
+const MAX_INSTANCE_BYTES: usize = 128;
+
+pub(super) async fn document(
+    Extract(state): Extract<Arc<State>>,
+    method: Method,
+    client: Client,
+    path: Result<Path<(MachineName, String)>, PathRejection>,
+    query: Result<Query<Installation>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let (Path((name, document)), Query(Installation { instance })) = (path?, query?);
+    let Some(machine) = state.inventory.borrow().by_name(&name).cloned() else {
+        return Err(Refusal::not_found(format!("nobody has defined a machine {name}")));
+    };
+    client.is_or_serves(&machine, &state)?;
+    let instance = match instance {
+        None => current_instance(&machine, &state),
+        Some(instance) if instance.len() <= MAX_INSTANCE_BYTES => instance,
+        Some(_) => return Err(Refusal::malformed("instance: too long for the name of an installation")),
+    };
+
+    let seed = seed(&machine, &instance, &state);
+    if document == ISO {
+        let iso = cloud_seed::iso(&seed);
+        if method == Method::GET {
+            state.journal.record(machine.mac, What::Fetch { file: FetchedFile::Seed, bytes: iso.len() as u64 });
+        }
+        return Ok(([(header::CONTENT_TYPE, "application/octet-stream")], iso).into_response());
+    }
+    match seed.files().into_iter().find(|(file, _)| *file == document) {
+        Some((_, text)) => Ok(text.to_owned().into_response()),
+        None => Err(Refusal::not_found(format!("a seed has no document `{}`", document.escape_default()))),
+    }
+}
+
+/// The seed of the installation that is under way, as the installer is told of it.
+pub(super) fn remote(machine: &Machine, state: &State) -> RemoteFile {
+    let instance = current_instance(machine, state);
+    let iso = cloud_seed::iso(&seed(machine, &instance, state));
+    RemoteFile {
+        // The URL says which installation it is for, so that what is fetched is what the digest is of.
+        url: state.base.seed(&machine.name, &instance),
+        size: iso.len() as u64,
+        sha256: Sha256(sha2::Sha256::digest(&iso).into()),
+    }
+}
+
+fn seed(machine: &Machine, instance: &str, state: &State) -> Seed {
+    let up_url = state.base.up(machine.mac);
+    Seed::new(Subject { machine, instance, user: &state.user, up_url: &up_url })
+}
+
+/// The name of the installation that is under way or was the last: by when its boot began.
+fn current_instance(machine: &Machine, state: &State) -> String {
+    let timelines = state.journal.snapshot();
+    let attempt = timelines.of(machine.mac).and_then(|timeline| timeline.latest());
+    let began = attempt.map_or(0, |attempt| attempt.began.as_millisecond());
+    format!("{}-{began}", machine.name)
+}
