@@ -1,4 +1,4 @@
-//! What is wrong with a configuration and its definitions, found without serving.
+//! What is wrong with a configuration, its definitions and its images, found without serving.
 
 use std::fmt;
 use std::io;
@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use lab_model::Inventory;
+use lab_model::{ImageManifest, Inventory};
 
 use crate::config::Config;
 use crate::definitions::Folder;
+use crate::images::Catalogue;
 use crate::interface::{Interface, Netlink};
 use crate::lab::Lab;
 
@@ -35,6 +36,7 @@ struct Report {
     lab: Lab,
     port: u16,
     machines: Vec<String>,
+    images: Vec<String>,
     problems: Vec<String>,
 }
 
@@ -56,7 +58,11 @@ impl Report {
         let definitions = config.definitions();
         problems.extend(inventory.problems().iter().map(|problem| format!("{}/{problem}", definitions.display())));
         let machines = inventory.machines().map(|machine| machine.name.to_string()).collect();
-        Ok(Self { interface, lab, port: config.http.port.0, machines, problems })
+        let catalogue = Catalogue::read(&config.images());
+        problems.extend(image_problems(&config.images(), &catalogue, &inventory));
+        let images =
+            catalogue.images().map(|image| format!("{}/{}", image.manifest.name, image.manifest.arch)).collect();
+        Ok(Self { interface, lab, port: config.http.port.0, machines, images, problems })
     }
 }
 
@@ -72,6 +78,26 @@ impl fmt::Display for Report {
             None => writeln!(f, "pool       none: only machines with an address in their definition are answered")?,
         }
         writeln!(f, "url        {}", self.lab.base_url(self.port))?;
-        writeln!(f, "machines   {}: {}", self.machines.len(), self.machines.join(", "))
+        writeln!(f, "machines   {}: {}", self.machines.len(), self.machines.join(", "))?;
+        match &self.images[..] {
+            [] => writeln!(f, "images     none"),
+            images => writeln!(f, "images     {}: {}", images.len(), images.join(", ")),
+        }
     }
+}
+
+/// What is wrong with images: every file is read whole, and every machine that is to be installed needs one.
+fn image_problems(folder: &Path, catalogue: &Catalogue, inventory: &Inventory) -> Vec<String> {
+    let folder = folder.display();
+    let unusable = catalogue.problems().iter().map(|problem| format!("{folder}/{problem}"));
+    let damaged = catalogue.images().filter_map(|image| {
+        let ImageManifest { name, arch, .. } = &image.manifest;
+        image.verify().err().map(|problem| format!("{folder}/{name}/{arch}: {problem}"))
+    });
+    let missing = inventory.machines().filter_map(|machine| {
+        let (name, arch) = (machine.image.as_ref()?, machine.arch);
+        let missing = catalogue.image(name, arch).is_none();
+        missing.then(|| format!("{}: the image {name} for {arch} is not in {folder}/{name}/{arch}", machine.name))
+    });
+    unusable.chain(damaged).chain(missing).collect()
 }

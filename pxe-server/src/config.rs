@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use cloud_seed::UserName;
 use lab_model::Ipv4Net;
 use pxe_proto::boot::BaseUrl;
 use serde::Deserialize;
@@ -111,14 +112,16 @@ pub(crate) struct HttpSection {
     pub(crate) port: Port,
     /// How machines reach this server, as `http://10.77.0.1:8080`; made of the lab address and the port where absent.
     pub(crate) base_url: Option<BaseUrl>,
+    /// Whether anybody may have any machine's configuration and seed, not only the machine itself by its address.
+    pub(crate) trust_any_client: bool,
 }
 
 /// `[seed]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct SeedSection {
     /// The account that a definition's SSH keys open.
-    pub(crate) user: String,
+    pub(crate) user: UserName,
 }
 
 /// `[log]`
@@ -231,13 +234,7 @@ impl Default for DhcpSection {
 
 impl Default for HttpSection {
     fn default() -> Self {
-        Self { listen: None, port: Port(80), base_url: None }
-    }
-}
-
-impl Default for SeedSection {
-    fn default() -> Self {
-        Self { user: "lab".to_owned() }
+        Self { listen: None, port: Port(80), base_url: None, trust_any_client: false }
     }
 }
 

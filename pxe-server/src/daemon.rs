@@ -21,7 +21,7 @@ use crate::leases::Leases;
 use crate::sockets::{Bound, Lan};
 use crate::state::State;
 use crate::tasks::Tasks;
-use crate::{dhcp, first_file, inventory, journal, notify};
+use crate::{dhcp, first_file, http, images, inventory, journal, notify};
 
 /// How long tasks may take to end: less than a service manager waits before it kills.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -53,26 +53,39 @@ pub(crate) fn run(config: &Config, services: Services) -> anyhow::Result<ExitCod
 
 async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let Bound { lab, http, lan } = Bound::new(config, services).await?;
-    let url = lab.base_url(http.local_addr()?.port());
+    let Bound { lab, http: listener, lan } = Bound::new(config, services).await?;
+    let url = lab.base_url(listener.local_addr()?.port());
 
     let state = State::open(&config.state())?;
     let (reader, inventory) = inventory::open(&config.definitions(), lab.server)?;
     let (journal, writer) = journal::open(&state.events(), inventory.clone()).await?;
+    let (image_reader, images) = images::open(&config.images());
 
     let shutdown = CancellationToken::new();
     let mut tasks = Tasks::default();
     tasks.spawn("inventory", reader.run());
     tasks.spawn("journal", writer.run());
+    tasks.spawn("images", image_reader.run());
+    let mut clients = None;
     if let Some(Lan { link, tftp }) = lan {
         let (leases, known) = Leases::open(&state.leases(), config.dhcp.durability)?;
         let mut engine = Engine::new(lab.engine(config, url), inventory.borrow().clone());
         known.into_iter().for_each(|lease| engine.restore(lease));
         let dhcp = dhcp::Server::new(engine, leases, link, inventory.clone(), journal.clone());
         let record = first_file::record(journal.clone(), dhcp.clients());
+        clients = Some(dhcp.clients()).filter(|_| !config.http.trust_any_client);
         tasks.spawn("dhcp", dhcp.run(shutdown.clone()));
         tasks.spawn("tftp", tftp.run(first_file::lookup(url), record, shutdown.clone()));
     }
+    let answers = http::State {
+        inventory: inventory.clone(),
+        images,
+        journal: journal.clone(),
+        base: url,
+        user: config.seed.user.clone(),
+        clients,
+    };
+    tasks.spawn("http", http::serve(listener, answers, shutdown.clone()));
 
     info!(server = %lab.server, %url, ?services, machines = inventory.borrow().machines().count(), "ready");
     notify::ready(&format!("serves {} at {url}", lab.server));

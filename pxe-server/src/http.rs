@@ -11,6 +11,7 @@
 //! | `GET /cloud-init/<name>/<document>` | `meta-data`, `user-data`, `network-config`, `vendor-data`, or all as `seed.iso` |
 //! | `POST /events/<mac>`, `POST /machines/<mac>/up` | the installer and the installed system say how far they are |
 //! | `GET /machines`, `GET /machines/<name>` | what became of the machines |
+//! | `GET /events` | every event from now on, one JSON line each |
 //! | `GET /healthz` | `ok` |
 //!
 //! Every part of a path is parsed into a type that can hold no separator, so no path leads anywhere else. An answer comes
@@ -80,6 +81,7 @@ fn router(state: State) -> Router {
         .route("/images/{name}/{arch}/{file}", get(image::file))
         .route("/config/{mac}", get(config::config))
         .route("/cloud-init/{name}/{document}", get(seed::document))
+        .route("/events", get(events::follow))
         .route("/events/{mac}", post(events::report))
         .route("/machines", get(machines::all))
         .route("/machines/{name}", get(machines::one))

@@ -14,13 +14,12 @@
 //! | [`journal`] | what happened to each machine |
 //! | [`dhcp`], [`leases`] | addresses, and which boot program |
 //! | [`tftp`], [`first_file`], [`boot_files`] | that boot program, by the protocol that firmware speaks |
+//! | [`http`], [`images`] | everything after it: scripts, images, seeds, and what people ask |
 //!
 //! One task owns each piece of state and is its only writer; everybody else gets snapshots. What comes from the network
 //! can be ignored, refused or answered, but it cannot end a task.
 //!
 //! Deliberately not here: any decision about a packet, a script or a definition; those are pure and in `crates/`.
-
-#![allow(dead_code, reason = "the services that use the rest come next")]
 
 mod args;
 mod boot_files;

@@ -13,7 +13,7 @@ use lab_model::{
 };
 use pxe_proto::boot::BaseUrl;
 use sha2::Digest as _;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
@@ -276,6 +276,22 @@ async fn people_see_what_became_of_each_machine() {
 }
 
 #[tokio::test]
+async fn people_can_follow_events_as_they_happen() {
+    let lab = Lab::new().await;
+    let mut connection = TcpStream::connect(lab.server).await.expect("a connection");
+    connection.write_all(b"GET /events HTTP/1.0\r\n\r\n").await.expect("a request");
+    let mut lines = BufReader::new(connection).lines();
+    while lines.next_line().await.expect("a head").is_some_and(|line| !line.is_empty()) {}
+
+    lab.get("/ipxe?mac=52:54:00:aa:00:01").await;
+
+    let line = lines.next_line().await.expect("an event").expect("one line");
+    let event: Event = serde_json::from_str(&line).expect("an event");
+    assert_eq!((event.mac, event.machine.is_some()), (WEB, true));
+    assert_eq!(event.what, What::Script { boot: "install".into() });
+}
+
+#[tokio::test]
 async fn each_installation_has_a_name_of_its_own() {
     let mut lab = Lab::new().await;
 
@@ -409,7 +425,8 @@ impl Lab {
         std::fs::write(folder.path().join("secret"), "secret text").expect("a file");
         let catalogue = Catalogue::read(&folder.path().join("images"));
         let inventory = watch::channel(Arc::new(inventory())).1;
-        let (journal, writer) = journal::open(folder.path(), inventory.clone()).await.expect("a journal");
+        let (journal, writer) =
+            journal::open(&folder.path().join("events.jsonl"), inventory.clone()).await.expect("a journal");
         tokio::spawn(writer.run());
         let state = State {
             inventory,
