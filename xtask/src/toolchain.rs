@@ -81,7 +81,7 @@ impl Toolchain {
         cargo.current_dir(workspace());
         cargo.args(["build", "--locked", "--package", package, "--bin", package, "--profile", profile.name()]);
         cargo.args(["--target", triple(self.arch)]).arg("--target-dir").arg(self.target_folder());
-        cargo.env("CARGO_ENCODED_RUSTFLAGS", self.flags()?).env_remove("RUSTFLAGS");
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", self.flags(profile)?).env_remove("RUSTFLAGS");
         // All of them each time: build scripts and macros are linked too, and are built anew when their linker is another.
         cargo.envs(Arch::ALL.map(|arch| (linker_variable(arch), compiler(arch))));
         if let StandardLibrary::Source(source) = &self.standard_library {
@@ -104,7 +104,7 @@ impl Toolchain {
     ///
     /// They are the whole of it, whatever the person's own flags are, so that everybody's programs are the same. No path of
     /// the machine that built a program is to be in it.
-    fn flags(&self) -> Result<OsString> {
+    fn flags(&self, profile: Profile) -> Result<OsString> {
         let cargo_home = env::var_os("CARGO_HOME")
             .map(PathBuf::from)
             .or_else(|| env::home_dir().map(|home| home.join(".cargo")))
@@ -114,6 +114,12 @@ impl Toolchain {
             renamed.push((source.clone(), "library"));
         }
         let mut flags = OsString::from("-Ctarget-feature=+crt-static");
+        flags.push(match profile {
+            Profile::Release => "",
+            // Smaller by a twentieth on x86_64. Whoever could send it hostile bytes could send it a hostile image as well, so
+            // addresses that cannot be guessed would protect nothing.
+            Profile::Installer => "\x1f-Crelocation-model=static",
+        });
         for (path, name) in renamed {
             flags.push("\x1f--remap-path-prefix=");
             flags.push(path);
