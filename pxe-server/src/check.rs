@@ -78,11 +78,13 @@ impl fmt::Display for Report {
             None => writeln!(f, "pool       none: only machines with an address in their definition are answered")?,
         }
         writeln!(f, "url        {}", self.lab.base_url(self.port))?;
-        writeln!(f, "machines   {}: {}", self.machines.len(), self.machines.join(", "))?;
-        match &self.images[..] {
-            [] => writeln!(f, "images     none"),
-            images => writeln!(f, "images     {}: {}", images.len(), images.join(", ")),
+        for (what, names) in [("machines", &self.machines), ("images", &self.images)] {
+            match &names[..] {
+                [] => writeln!(f, "{what:<10} none")?,
+                names => writeln!(f, "{what:<10} {}: {}", names.len(), names.join(", "))?,
+            }
         }
+        Ok(())
     }
 }
 

@@ -27,6 +27,15 @@ fn wrong_definitions_are_told_one_by_one() {
 }
 
 #[test]
+fn a_missing_image_is_told_with_the_machine_that_needs_it() {
+    let _namespace = Namespace::enter().unwrap();
+    let server = Server::configured(ON_THE_BRIDGE);
+    server.define("web.toml", &format!("{}pxeboot = true\ndistro = 'debian-12'\n", definition("web", 1, "")));
+
+    insta::assert_snapshot!(outcome(&server));
+}
+
+#[test]
 fn a_pool_of_another_network_is_told_with_its_line() {
     let _namespace = Namespace::enter().unwrap();
     let server = Server::configured(&format!("{ON_THE_BRIDGE}\n[dhcp]\npool = '10.78.0.100-10.78.0.200'\n"));

@@ -113,6 +113,13 @@ impl DhcpClient {
     }
 }
 
+/// What a server says to a request for this URL, whether it is a success or not.
+pub(crate) fn http_get(url: &str) -> (u16, String) {
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LIMIT)).build();
+    let mut response = agent.new_agent().get(url).call().unwrap();
+    (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+}
+
 /// Reads a file by TFTP in blocks of 512 bytes, without options (RFC 1350).
 pub(crate) fn tftp_read(name: &str) -> Result<Vec<u8>, String> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();

@@ -2,7 +2,8 @@
 
 use std::process::ExitStatus;
 
-use crate::server::{HTTP_ONLY, Server};
+use crate::client::http_get;
+use crate::server::{HTTP_ONLY, Server, definition};
 
 #[test]
 fn needs_no_privilege_and_no_interface() {
@@ -10,10 +11,26 @@ fn needs_no_privilege_and_no_interface() {
 
     server.start_http_only();
 
-    let line = server.wait_for_log("ready");
-    assert!(line.contains("url=http://10.0.2.2:"), "{line}");
-    assert!(!line.contains("url=http://10.0.2.2:0"), "{line}");
+    assert_eq!(http_get(&format!("http://127.0.0.1:{}/healthz", server.http_port())), (200, "ok\n".to_owned()));
     assert_eq!(server.stop(), ExitStatus::default());
+}
+
+#[test]
+fn a_machine_is_known_by_its_url_and_remembered_after_a_restart() {
+    let mut server = Server::configured(HTTP_ONLY);
+    server.define("web.toml", &definition("web", 1, ""));
+    server.start_http_only();
+
+    let base = |server: &Server| format!("http://127.0.0.1:{}", server.http_port());
+    let (status, script) = http_get(&format!("{}/ipxe?mac=52:54:00:00:00:01", base(&server)));
+    server.wait_for("state/events.jsonl", "\"event\":\"script\"");
+    server.kill();
+    server.start_http_only();
+    let (_, machines) = http_get(&format!("{}/machines", base(&server)));
+
+    assert_eq!(status, 200);
+    assert!(script.starts_with("#!ipxe\n"), "{script}");
+    assert!(machines.contains("\"name\":\"web\"") && machines.contains("\"stage\":\"script\""), "{machines}");
 }
 
 #[test]

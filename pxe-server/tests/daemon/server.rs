@@ -144,6 +144,13 @@ impl Server {
         line.unwrap_or_else(|| panic!("`{text}` is not in {file}:\n{}\nThe log:\n{}", read(), self.log()))
     }
 
+    /// The port on which a server with HTTP alone answers.
+    pub(crate) fn http_port(&self) -> u16 {
+        let ready = self.wait_for_log("ready");
+        let url = ready.split_whitespace().find_map(|field| field.strip_prefix("url=http://10.0.2.2:"));
+        url.unwrap().parse().unwrap()
+    }
+
     /// Lets whoever runs programs without privilege work in the folder.
     fn open_to_all(&self) {
         run("chmod", &["-R".as_ref(), "a+rwX".as_ref(), self.folder.path().as_os_str()]).unwrap();

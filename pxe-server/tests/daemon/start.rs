@@ -1,12 +1,13 @@
 //! How it starts and ends.
 
+use std::io::Write as _;
 use std::net::UdpSocket;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use lab_tests::{Namespace, SERVER};
 
-use crate::client::tftp_read;
+use crate::client::{http_get, tftp_read};
 use crate::server::{HTTP_ONLY, ON_THE_BRIDGE, Server};
 
 #[test]
@@ -131,6 +132,27 @@ fn an_interface_that_is_not_there_is_told_with_those_that_are() {
         "config.toml:4: lab.interface: `enp0s2` is no interface of this machine, which has lab (10.77.0.1/24)";
     assert_eq!(status.code(), Some(1));
     assert!(server.log().contains(expected), "{}", server.log());
+}
+
+#[test]
+fn scripts_come_by_http() {
+    let _namespace = Namespace::enter().unwrap();
+    let _server = Server::started();
+
+    let (status, script) = http_get("http://10.77.0.1/ipxe?mac=52:54:00:00:00:01");
+
+    assert_eq!(status, 200);
+    assert!(script.starts_with("#!ipxe\n"), "{script}");
+}
+
+#[test]
+fn a_client_that_says_nothing_does_not_hold_up_the_end() {
+    let _namespace = Namespace::enter().unwrap();
+    let mut server = Server::started();
+    let mut client = std::net::TcpStream::connect((SERVER, 80)).unwrap();
+    client.write_all(b"GET /ipxe?mac=").unwrap();
+
+    assert_eq!(server.stop(), ExitStatus::default());
 }
 
 #[test]
