@@ -15,7 +15,7 @@ use crate::{
     workspace,
 };
 
-/// Builds pxe-server and installer for release, static and stripped, into target/dist/<arch>/.
+/// Builds pxe-server and installer for release, static and stripped, into a folder of target/dist/ for each architecture.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Builds for this architecture only; by default for each.
