@@ -7,7 +7,7 @@ use lab_model::{InstallerConfig, Phase};
 use ureq::Agent;
 
 use crate::size::Size;
-use crate::{Device, Download, Patience, Reports, seed, write};
+use crate::{Device, Download, Patience, Reports, memory, seed, write};
 
 /// A phase that failed, and why; the reason ends with what to do, where something can be done.
 #[derive(Debug)]
@@ -83,9 +83,10 @@ pub fn install(config: &InstallerConfig, disk: &Path, around: &Surroundings<'_>)
 
     write::commit(&mut device, &layout).map_err(Failure::of(Phase::Finish))?;
     let seconds = started.elapsed().as_secs_f32();
+    let memory = memory::peak().map(|peak| format!(", with {peak} of memory")).unwrap_or_default();
     reports.reached(
         Phase::Finish,
-        format_args!("{} fetched and {} written in {seconds:.1} s", Size(image.size), Size(image.raw_size)),
+        format_args!("{} fetched and {} written in {seconds:.1} s{memory}", Size(image.size), Size(image.raw_size)),
     );
     Ok(())
 }

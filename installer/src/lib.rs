@@ -17,6 +17,7 @@ pub mod init;
 pub mod install;
 pub mod kexec;
 pub mod link;
+pub mod memory;
 pub mod modules;
 pub mod network;
 pub mod partition;

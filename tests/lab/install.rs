@@ -26,7 +26,7 @@ fn installs(arch: Arch) {
     let hardware = Hardware::new(arch, MAC, link.clone()).unwrap().with_blank_disk(DISK_GIB).unwrap();
 
     let guest = Guest::power_on(&hardware).unwrap();
-    let installing = lab.wait_for_event(MAC, BOOT, |what| is_phase(what, Phase::Config)).unwrap();
+    lab.wait_for_event(MAC, BOOT, |what| is_phase(what, Phase::Config)).unwrap();
     let sent_before = sent_to_machines();
     lab.wait_for_event(MAC, INSTALL, |what| is_phase(what, Phase::Boot)).unwrap();
     let sent = sent_to_machines() - sent_before;
@@ -43,7 +43,8 @@ fn installs(arch: Arch) {
     assert!(refusal.contains("Permission denied (publickey)"), "{refusal}");
     assert_little_more_than_the_image(arch, sent);
     assert_eq!(lab.machine(MAC).unwrap().and_then(|machine| machine.failure), None);
-    println!("{arch}: {installing:?}, {sent} bytes on the wire\n{}", lab.timeline());
+    assert_frugal(&lab);
+    println!("{arch}: {sent} bytes on the wire\n{}", lab.timeline());
 
     login.run("echo kept > marker; sync").unwrap();
     guest.power_down(POWER_DOWN).unwrap();
@@ -100,7 +101,15 @@ impl System {
     }
 }
 
-/// Issue by issue the wire may carry one twentieth more than the compressed image: headers, the seed, reports.
+/// At most 64 MiB: the installer says what it took when it has finished.
+fn assert_frugal(lab: &Lab) {
+    let detail = lab.wait_for_event(MAC, BOOT, |what| is_phase(what, Phase::Finish)).unwrap().unwrap_or_default();
+    let (_, memory) = detail.rsplit_once(", with ").unwrap_or_else(|| panic!("no memory in `{detail}`"));
+    let mebibytes: f64 = memory.strip_suffix(" MiB of memory").and_then(|number| number.parse().ok()).unwrap();
+    assert!(mebibytes <= 64.0, "{detail}");
+}
+
+/// The wire may carry one twentieth more than the compressed image: headers, the seed, reports.
 fn assert_little_more_than_the_image(arch: Arch, sent: u64) {
     let image = images::manifest(arch).disk.size;
     assert!(sent * 100 <= image * 105, "{sent} bytes were sent for an image of {image}");
