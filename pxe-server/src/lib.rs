@@ -4,17 +4,17 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | [`args`], [`config`], [`log`] | what the person who runs it says |
-//! | [`daemon`], [`tasks`], [`notify`] | start: configuration, bind everything, inventory, tasks, ready; stop: signal or the first task that ends |
-//! | [`check`] | the same start without serving: what is wrong with this configuration, these definitions |
-//! | [`lab`] | a configuration that fits the network |
-//! | [`interface`], [`sockets`], [`state`] | what the server needs for itself before it serves |
-//! | [`port_owner`], [`capability`] | who has a port that we want, and what we may do |
-//! | [`definitions`], [`inventory`] | the machines as their definition files have them now |
-//! | [`journal`] | what happened to each machine |
-//! | [`dhcp`], [`leases`] | addresses, and which boot program |
-//! | [`tftp`], [`first_file`], [`boot_files`] | that boot program, by the protocol that firmware speaks |
-//! | [`http`], [`images`] | everything after it: scripts, images, seeds, and what people ask |
+//! | `args`, `config`, `log` | what the person who runs it says |
+//! | `daemon`, `tasks`, `notify` | start: configuration, bind everything, inventory, tasks, ready; stop: signal or the first task that ends |
+//! | `check` | the same start without serving: what is wrong with this configuration, these definitions |
+//! | `lab` | a configuration that fits the network |
+//! | `interface`, `sockets`, `state` | what the server needs for itself before it serves |
+//! | `port_owner`, `capability` | who has a port that we want, and what we may do |
+//! | `definitions`, `inventory` | the machines as their definition files have them now |
+//! | `journal` | what happened to each machine |
+//! | `dhcp`, `leases` | addresses, and which boot program |
+//! | `tftp`, `first_file`, `boot_files` | that boot program, by the protocol that firmware speaks |
+//! | `http`, `images` | everything after it: scripts, images, seeds, and what people ask |
 //!
 //! One task owns each piece of state and is its only writer; everybody else gets snapshots. What comes from the network
 //! can be ignored, refused or answered, but it cannot end a task.
