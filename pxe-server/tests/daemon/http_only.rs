@@ -2,11 +2,14 @@
 
 use std::process::ExitStatus;
 
+use lab_tests::Namespace;
+
 use crate::client::http_get;
-use crate::server::{HTTP_ONLY, Server, definition};
+use crate::server::{HTTP_ONLY, ON_THE_BRIDGE, Server, definition};
 
 #[test]
 fn needs_no_privilege_and_no_interface() {
+    let _namespace = Namespace::enter().unwrap();
     let mut server = Server::configured(HTTP_ONLY);
 
     server.start_http_only();
@@ -17,6 +20,7 @@ fn needs_no_privilege_and_no_interface() {
 
 #[test]
 fn a_machine_is_known_by_its_url_and_remembered_after_a_restart() {
+    let _namespace = Namespace::enter().unwrap();
     let mut server = Server::configured(HTTP_ONLY);
     server.define("web.toml", &definition("web", 1, ""));
     server.start_http_only();
@@ -35,8 +39,8 @@ fn a_machine_is_known_by_its_url_and_remembered_after_a_restart() {
 
 #[test]
 fn everything_else_needs_the_capability_that_it_names() {
-    let _namespace = lab_tests::Namespace::enter().unwrap();
-    let mut server = Server::configured(crate::server::ON_THE_BRIDGE);
+    let _namespace = Namespace::enter().unwrap();
+    let mut server = Server::configured(ON_THE_BRIDGE);
 
     let status = server.fail_without_privilege();
 

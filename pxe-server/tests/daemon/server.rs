@@ -168,6 +168,14 @@ impl Server {
     }
 }
 
+/// Adds the interface `other` to the namespace, perhaps with an address.
+pub(crate) fn add_interface(address: Option<&str>) {
+    run("ip", &["link", "add", "other", "type", "bridge"]).unwrap();
+    if let Some(address) = address {
+        run("ip", &["address", "add", address, "dev", "other"]).unwrap();
+    }
+}
+
 /// A definition in TOML.
 pub(crate) fn definition(name: &str, mac: u8, ip: &str) -> String {
     format!("name = '{name}'\narch = 'aarch64'\nmac = '52:54:00:00:00:{mac:02x}'\nip = '{ip}'\n")

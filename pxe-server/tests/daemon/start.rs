@@ -8,7 +8,7 @@ use std::time::Duration;
 use lab_tests::{Namespace, SERVER};
 
 use crate::client::{http_get, tftp_read};
-use crate::server::{HTTP_ONLY, ON_THE_BRIDGE, Server};
+use crate::server::{HTTP_ONLY, ON_THE_BRIDGE, Server, add_interface};
 
 #[test]
 fn serves_until_it_is_asked_to_end() {
@@ -97,25 +97,23 @@ fn the_web_port_in_use_names_its_owner() {
 
 #[test]
 fn a_second_server_on_another_interface_is_no_hindrance() {
-    let namespace = Namespace::enter().unwrap();
-    let tap = namespace.tap().unwrap();
+    let _namespace = Namespace::enter().unwrap();
     let _first = Server::started();
-    lab_tests::process::run("ip", &["address", "add", "10.78.0.1/24", "dev", &tap]).unwrap();
+    add_interface(Some("10.78.0.1/24"));
 
-    let mut second = Server::configured(&format!("state = 'state'\n[lab]\ninterface = '{tap}'\n"));
+    let mut second = Server::configured("state = 'state'\n[lab]\ninterface = 'other'\n");
 
     second.start();
 }
 
 #[test]
 fn two_servers_do_not_share_their_state() {
-    let namespace = Namespace::enter().unwrap();
+    let _namespace = Namespace::enter().unwrap();
     let first = Server::started();
-    let tap = namespace.tap().unwrap();
-    lab_tests::process::run("ip", &["address", "add", "10.78.0.1/24", "dev", &tap]).unwrap();
-    let state = first.path("state");
+    add_interface(Some("10.78.0.1/24"));
 
-    let mut second = Server::configured(&format!("state = '{}'\n[lab]\ninterface = '{tap}'\n", state.display()));
+    let state = first.path("state");
+    let mut second = Server::configured(&format!("state = '{}'\n[lab]\ninterface = 'other'\n", state.display()));
 
     assert_eq!(second.fail().code(), Some(1));
     assert!(second.log().contains("is in use: another pxe-server has the lock"), "{}", second.log());
