@@ -33,14 +33,14 @@ impl Client {
         })
     }
 
-    /// Lets the client have what is the machine's own: its configuration, its seed.
+    /// Admits the client to what is the machine's own: its configuration, its seed.
     ///
     /// Where machines have their addresses from us, only the machine itself may, and whoever sits at the server. Where they
     /// do not, their addresses say nothing.
     ///
     /// # Errors
     /// The client has another address.
-    pub(super) fn is_or_serves(self, machine: &Machine, state: &State) -> Result<(), Refusal> {
+    pub(super) fn admit(self, machine: &Machine, state: &State) -> Result<(), Refusal> {
         let Some(clients) = &state.clients else { return Ok(()) };
         let own = match self.0.ip() {
             IpAddr::V4(address) => {

@@ -23,7 +23,7 @@ pub(super) async fn config(
     let Some(machine) = state.inventory.borrow().by_mac(mac).cloned() else {
         return Err(Refusal::not_found(format!("nobody has defined the machine {mac}")));
     };
-    client.is_or_serves(&machine, &state)?;
+    client.admit(&machine, &state)?;
     let Some(name) = &machine.image else {
         return Err(Refusal::not_found(format!("{} has no image: there is nothing to install on it", machine.name)));
     };

@@ -1,8 +1,9 @@
 //! `GET /images/<name>/<arch>/<file>`: what an image consists of, whole or in ranges.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -96,29 +97,38 @@ impl Completion {
 
 /// Reads `range` piece by piece, as fast as the client takes it: the last piece is read once those before it are sent.
 fn stream(file: File, range: Range<u64>, end: Completion) -> Body {
-    let pieces = stream::try_unfold((file, range.start, end), move |(file, at, end)| {
+    let begin = (Reading { file, at: range.start, sent: Bytes::new() }, end);
+    let pieces = stream::try_unfold(begin, move |(reading, end)| {
         let range = range.clone();
         async move {
-            if at >= range.end {
+            if reading.at >= range.end {
                 return Ok::<_, io::Error>(None);
             }
-            let length = CHUNK.min(range.end - at);
-            let (file, piece) = spawn_blocking(move || read(file, at, length)).await??;
-            if at + length == range.end {
+            let length = CHUNK.min(range.end - reading.at) as usize;
+            let reading = spawn_blocking(move || reading.next(length)).await??;
+            if reading.at == range.end {
                 end.sent(&range);
             }
-            Ok(Some((piece, (file, at + length, end))))
+            Ok(Some((reading.sent.clone(), (reading, end))))
         }
     });
     Body::from_stream(pieces)
 }
 
-fn read(mut file: File, at: u64, length: u64) -> io::Result<(File, Bytes)> {
-    let mut piece = Vec::with_capacity(length as usize);
-    file.seek(SeekFrom::Start(at))?;
-    (&file).take(length).read_to_end(&mut piece)?;
-    if piece.len() as u64 != length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+/// A file that is being sent.
+struct Reading {
+    file: File,
+    at: u64,
+    sent: Bytes,
+}
+
+impl Reading {
+    /// Reads the next piece, where possible into the memory of the last: fresh memory costs as much as reading.
+    fn next(self, length: usize) -> io::Result<Self> {
+        let Self { file, at, sent } = self;
+        let mut piece = sent.try_into_mut().unwrap_or_default();
+        piece.resize(length, 0);
+        file.read_exact_at(&mut piece, at)?;
+        Ok(Self { file, at: at + length as u64, sent: piece.freeze() })
     }
-    Ok((file, piece.into()))
 }

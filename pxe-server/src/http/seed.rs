@@ -38,7 +38,7 @@ pub(super) async fn document(
     let Some(machine) = state.inventory.borrow().by_name(&name).cloned() else {
         return Err(Refusal::not_found(format!("nobody has defined a machine {name}")));
     };
-    client.is_or_serves(&machine, &state)?;
+    client.admit(&machine, &state)?;
     let instance = match instance {
         None => current_instance(&machine, &state),
         Some(instance) if instance.len() <= MAX_INSTANCE_BYTES => instance,

@@ -385,7 +385,7 @@ async fn what_is_a_machines_own_goes_to_its_address_alone() {
     let db = lab.state.inventory.borrow().by_mac(DB).cloned().expect("defined");
     let may = |last, machine, state| {
         let client = Client(SocketAddr::from(([10, 77, 0, last], 1024)));
-        client.is_or_serves(machine, state).is_ok()
+        client.admit(machine, state).is_ok()
     };
 
     assert!(may(150, &web, &leased), "by its lease");
