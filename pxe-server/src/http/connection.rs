@@ -1,6 +1,7 @@
 //! Connections: how many there may be, and how long they may do nothing.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,8 +17,6 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
-
-use std::sync::Arc;
 
 use super::client::Client;
 use super::crowd::Crowd;
