@@ -32,6 +32,9 @@ const QUIET: Duration = Duration::from_millis(50);
 /// How long a folder in which something changes all the time is left alone.
 const PATIENCE: Duration = Duration::from_millis(400);
 
+/// A change is in force within a second of being told, and within two where nothing tells of it; reading takes the rest.
+const _: () = assert!(QUIET.as_millis() + PATIENCE.as_millis() < 500 && POLL.as_millis() <= 1000);
+
 /// Reads the definitions for the first time.
 ///
 /// # Errors
