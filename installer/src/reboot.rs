@@ -1,6 +1,6 @@
 //! From the installer to the installed system.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -60,9 +60,9 @@ fn load(kexec: &Kexec, agent: &Agent, patience: Patience) -> Result<()> {
 
 /// Fetches a file into the initrd's own memory; it has no name there, and goes when it is closed.
 fn keep(file: &RemoteFile, path: &Path, agent: &Agent, patience: Patience) -> Result<File> {
-    let mut open = OpenOptions::new();
-    let mut target = open.read(true).write(true).create(true).truncate(true).open(path)?;
+    fetch::copy(agent, file, &mut File::create(path)?, patience)?;
+    // Opened anew: the kernel loads no file that somebody could still write (ETXTBSY).
+    let kept = File::open(path)?;
     fs::remove_file(path)?;
-    fetch::copy(agent, file, &mut target, patience)?;
-    Ok(target)
+    Ok(kept)
 }
