@@ -12,9 +12,10 @@ use crate::{Patience, Reports, config, disk, http, modules, network, reboot};
 
 /// Installs the machine and starts its system. Returns only when that failed; the reason is on the console and at the server.
 pub fn run() {
-    let agent = http::agent();
-    let reports = Reports::start(agent.clone(), Patience::REPORTS);
-    let around = Surroundings { agent: &agent, patience: Patience::SERVER, reports: &reports };
+    let patience = Patience::SERVER;
+    let agent = http::agent(patience.silence);
+    let reports = Reports::start(Patience::REPORTS);
+    let around = Surroundings { agent: &agent, patience, reports: &reports };
     match attempt(&around) {
         Ok(mode) => {
             reports.finish();
@@ -43,7 +44,8 @@ fn attempt(around: &Surroundings<'_>) -> Result<RebootMode, Failure> {
         });
     };
 
-    let (link, lease) = network::bring_up(command_line.mac).map_err(Failure::of(Phase::Network))?;
+    let link = network::bring_up(command_line.mac).map_err(Failure::of(Phase::Network))?;
+    let lease = network::configure(&link).map_err(Failure::of(Phase::Network))?;
     reports.reached(Phase::Network, format_args!("{} has {} from {}", link.name, lease.address, lease.server));
 
     let config = config::fetch(agent, &url, patience).map_err(Failure::of(Phase::Config))?;

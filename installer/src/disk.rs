@@ -82,19 +82,23 @@ fn only(disks: &[Disk]) -> Result<&Disk, Refused> {
     }
 }
 
-/// Waits until there is a disk to choose from, at most [`PATIENCE`], and lists them all.
+/// Waits until there is a disk to choose from, at most [`PATIENCE`], and no more disks appear; lists them all.
 ///
 /// # Errors
 /// The kernel's list cannot be read.
 pub fn wait() -> io::Result<Vec<Disk>> {
     let deadline = Instant::now() + PATIENCE;
+    let mut before = Vec::new();
     loop {
         let disks = scan(Path::new("/sys"), &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())?;
-        // A controller finds its disks after its driver is loaded, and tells nobody that it is done.
-        if disks.iter().any(|disk| disk.obstacle.is_none()) || Instant::now() > deadline {
+        // A controller finds its disks after its driver is loaded, and tells nobody that it is done: the first disk must
+        // not be taken for the only one.
+        let settled = disks == before && disks.iter().any(|disk| disk.obstacle.is_none());
+        if settled || Instant::now() > deadline {
             return Ok(disks);
         }
-        thread::sleep(Duration::from_millis(100));
+        before = disks;
+        thread::sleep(QUIET);
     }
 }
 
@@ -223,6 +227,9 @@ pub enum Refused {
 
 /// How long a controller may take to find a disk.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the list of disks has to stay the same.
+const QUIET: Duration = Duration::from_millis(300);
 
 #[cfg(test)]
 mod tests {

@@ -11,16 +11,16 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{NextTimeout, TcpConnector};
 use ureq::{Agent, Error};
 
-/// A client whose connections give up when nothing arrives for [`SILENCE`], and that hands every status to the caller.
-pub fn agent() -> Agent {
+/// A client whose connections give up after this much silence, and that hands every status to the caller.
+pub fn agent(silence: Duration) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .proxy(None)
         .max_redirects(3)
         .timeout_connect(Some(CONNECT))
-        .timeout_recv_response(Some(SILENCE))
-        .timeout_per_read(Some(SILENCE))
-        .timeout_per_write(Some(SILENCE))
+        .timeout_recv_response(Some(silence))
+        .timeout_per_read(Some(silence))
+        .timeout_per_write(Some(silence))
         .user_agent(concat!("pvmlab-installer/", env!("CARGO_PKG_VERSION")))
         .build();
     Agent::with_parts(config, TcpConnector::default(), Addresses)
@@ -50,9 +50,6 @@ impl Resolver for Addresses {
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How long a connection may be silent before it counts as broken: a server that was switched off sends no RST.
-pub const SILENCE: Duration = Duration::from_secs(20);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,7 +63,7 @@ mod tests {
             ),
             ("https://10.0.0.1/x", "https://10.0.0.1/x: expected a URL with `http://`"),
         ] {
-            let error = agent().get(url).call().expect_err("no such address");
+            let error = agent(CONNECT).get(url).call().expect_err("no such address");
 
             assert!(error.to_string().contains(reason), "{error}");
         }

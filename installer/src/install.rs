@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use lab_model::{InstallerConfig, Phase};
+use lab_model::{Compression, InstallerConfig, Phase};
 use ureq::Agent;
 
 use crate::size::Size;
@@ -47,6 +47,8 @@ pub fn install(config: &InstallerConfig, disk: &Path, around: &Surroundings<'_>)
     let Surroundings { agent, patience, reports } = *around;
     let started = Instant::now();
     let image = &config.disk_image;
+    // Another way of compression would not compile here.
+    let Compression::Zstd = image.compression;
 
     // The seed comes first, although it is written last: what is missing should be missed while the old system is still there.
     let seed = seed::fetch(agent, &config.seed, patience).map_err(Failure::of(Phase::Seed))?;

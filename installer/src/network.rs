@@ -16,19 +16,26 @@ use crate::dhcp::{Answer, CLIENT_PORT, Client, Lease, Lifetime, SERVER_PORT};
 use crate::link::{self, Link};
 use crate::modules;
 
-/// Brings up the interface with this hardware address, or the only one, and keeps its lease renewed while the process lives.
+/// Brings up the interface with this hardware address, or the only one.
 ///
 /// # Errors
-/// There is no such interface, no cable in it, or no DHCP server that gives an address.
-pub fn bring_up(mac: Option<MacAddr>) -> Result<(Link, Lease)> {
+/// There is no such interface, or the kernel refuses.
+pub fn bring_up(mac: Option<MacAddr>) -> Result<Link> {
     let link = find(mac)?;
     link::switch_on(&link).with_context(|| format!("cannot switch {} on", link.name))?;
     wait_for_carrier(&link);
-    let (lease, since) = ask(&link)?;
-    link::add_address(&link, lease.address)
-        .with_context(|| format!("cannot set {} on {}", lease.address, link.name))?;
+    Ok(link)
+}
+
+/// Gives an interface an address by DHCP, and keeps the lease renewed while the process lives.
+///
+/// # Errors
+/// No DHCP server gives an address.
+pub fn configure(link: &Link) -> Result<Lease> {
+    let (lease, since) = ask(link)?;
+    link::add_address(link, lease.address).with_context(|| format!("cannot set {} on {}", lease.address, link.name))?;
     if let Some(router) = lease.router
-        && let Err(error) = link::add_default_route(&link, router)
+        && let Err(error) = link::add_default_route(link, router)
     {
         // The server is most likely in the same network, and needs no router.
         say(format_args!("cannot use the router {router}: {error}"));
@@ -37,7 +44,7 @@ pub fn bring_up(mac: Option<MacAddr>) -> Result<(Link, Lease)> {
         let (link, lease) = (link.clone(), lease.clone());
         thread::spawn(move || keep(&link, lease, lifetime, since));
     }
-    Ok((link, lease))
+    Ok(lease)
 }
 
 fn find(mac: Option<MacAddr>) -> Result<Link> {

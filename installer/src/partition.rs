@@ -116,6 +116,9 @@ fn read_table(head: &[u8]) -> Result<(GPTHeader, Vec<GPTPartitionEntry>), Unsuit
 fn check_entries(header: &GPTHeader, entries: &[GPTPartitionEntry], image_size: u64) -> Result<u64, Unsuitable> {
     let mut used: Vec<_> = entries.iter().filter(|entry| entry.is_used()).collect();
     used.sort_unstable_by_key(|entry| entry.starting_lba);
+    if used.is_empty() {
+        return Err(Unsuitable::NoTable("it has no partitions".to_owned()));
+    }
     let mut free = header.first_usable_lba;
     for entry in used {
         if entry.starting_lba < free || entry.ending_lba < entry.starting_lba || entry.ending_lba >= image_size / SECTOR
@@ -127,10 +130,7 @@ fn check_entries(header: &GPTHeader, entries: &[GPTPartitionEntry], image_size: 
         }
         free = entry.ending_lba + 1;
     }
-    match free * SECTOR {
-        end if end > HEAD as u64 => Ok(end),
-        _ => Err(Unsuitable::NoTable("it has no partitions".to_owned())),
-    }
+    Ok((free * SECTOR).max(HEAD as u64))
 }
 
 /// Stretches the header to the disk's size, and finds the seed's place.
@@ -254,3 +254,123 @@ const PROTECTIVE: u8 = 0xee;
 /// `0FC63DAF-8483-4772-8E79-3D69D8477DE4`, a Linux file system; in the order of bytes on the disk.
 const LINUX_FILE_SYSTEM: [u8; 16] =
     [0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seed_is_the_last_partition_and_everything_has_room() {
+        let head = head(|_| ());
+
+        let layout = plan(&head, 100 * MIB + 3 * SECTOR).expect("there is room");
+
+        assert_eq!((layout.image_end, layout.seed.clone()), (7 * MIB, 98 * MIB..99 * MIB));
+        assert_eq!(layout.tail_at + layout.tail.len() as u64, 100 * MIB + 3 * SECTOR);
+        assert!(layout.seed.end <= layout.tail_at);
+    }
+
+    #[test]
+    fn a_hybrid_mbr_keeps_its_other_entries_and_its_boot_code() {
+        let mut head = head(|_| ());
+        head[..440].fill(0x90);
+        head[446 + 16 + 4] = 0x0c;
+        let before = head.clone();
+
+        let layout = plan(&head, 100 * MIB).expect("there is room");
+
+        assert_eq!(layout.head[..446], before[..446]);
+        assert_eq!(layout.head[462..512], before[462..512]);
+        assert_eq!(layout.head[458..462], (100 * 2048 - 1_u32).to_le_bytes());
+    }
+
+    #[test]
+    fn a_disk_beyond_two_tebibytes_is_protected_as_far_as_an_mbr_can_count() {
+        let layout = plan(&head(|_| ()), 3 << 40).expect("there is room");
+
+        assert_eq!(layout.head[458..462], [0xff; 4]);
+    }
+
+    #[test]
+    fn no_number_in_a_header_is_trusted() {
+        // Every field behind the checksum, with a checksum that is right for it.
+        for (at, length) in [(24, 8), (32, 8), (40, 8), (48, 8), (72, 8), (80, 4), (84, 4)] {
+            for value in [0, 1, 2, 127, 2048, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
+                let head = head(|header| header[at..at + length].copy_from_slice(&value.to_le_bytes()[..length]));
+
+                if let Ok(layout) = plan(&head, 100 * MIB) {
+                    assert!(layout.image_end <= layout.seed.start, "field {at}, value {value:#x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_partition_outside_of_the_image_or_over_another_one_is_refused() {
+        for (start, end) in [(14336, 40960), (3000, 2999), (2048, 4095), (0, 33), (1, u64::MAX)] {
+            let mut entry = partition(2);
+            (entry.starting_lba, entry.ending_lba) = (start, end);
+
+            let refused = plan(&head_with(&[partition(1), entry], |_| ()), 100 * MIB);
+
+            assert!(matches!(refused, Err(Unsuitable::NoTable(_))), "{start}..={end}");
+        }
+    }
+
+    #[test]
+    fn a_full_table_is_refused() {
+        let entries: Vec<_> = (1..=128).map(partition).collect();
+
+        assert!(matches!(plan(&head_with(&entries, |_| ()), 100 * MIB), Err(Unsuitable::Full)));
+    }
+
+    const MIB: u64 = 1 << 20;
+
+    fn plan(head: &[u8], disk_size: u64) -> Result<Layout, Unsuitable> {
+        Layout::plan(Fit { head, image_size: 8 * MIB, disk_size, seed: b"seed" })
+    }
+
+    /// The first megabyte of an image of 8 MiB with a partition that ends at 7 MiB; `change` gets the header's bytes.
+    fn head(change: impl FnOnce(&mut [u8])) -> Vec<u8> {
+        let mut last = partition(1);
+        last.ending_lba = 7 * 2048 - 1;
+        head_with(&[last], change)
+    }
+
+    fn head_with(entries: &[GPTPartitionEntry], change: impl FnOnce(&mut [u8])) -> Vec<u8> {
+        let mut disk = Cursor::new(vec![0; 8 * MIB as usize]);
+        let mut header = GPTHeader::new_from(&mut disk, SECTOR, [7; 16]).expect("room for a table");
+        let free = (entries.len()..128).map(|_| GPTPartitionEntry::empty());
+        let entries: Vec<_> = entries.iter().cloned().chain(free).collect();
+        header.write_into(&mut disk, SECTOR, &entries).expect("room for a table");
+        let mut disk = disk.into_inner();
+        disk.truncate(HEAD);
+        protect(&mut disk, 8 * MIB);
+        let header = &mut disk[512..604];
+        change(header);
+        header[16..20].fill(0);
+        let checksum = crc32(header);
+        header[16..20].copy_from_slice(&checksum.to_le_bytes());
+        disk
+    }
+
+    /// Sixteen sectors from the second megabyte on.
+    fn partition(number: u8) -> GPTPartitionEntry {
+        let start = 2048 + u64::from(number) * 16;
+        GPTPartitionEntry {
+            partition_type_guid: [1; 16],
+            unique_partition_guid: [number; 16],
+            starting_lba: start,
+            ending_lba: start + 15,
+            attribute_bits: 0,
+            partition_name: "part".into(),
+        }
+    }
+
+    /// CRC-32 as in UEFI 2.10 §5.3.2, bit by bit.
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0, |sum, byte| {
+            (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 })
+        })
+    }
+}

@@ -1,4 +1,4 @@
-//! How often something is tried again, and how long one waits in between.
+//! How long a server may be silent, how often it is asked again, and how long one waits in between.
 
 use std::time::Duration;
 
@@ -11,14 +11,26 @@ pub struct Patience {
     pub first: Duration,
     /// The longest delay.
     pub longest: Duration,
+    /// How long a connection may be silent before it counts as broken: a server that was switched off says no good-bye.
+    pub silence: Duration,
 }
 
 impl Patience {
     /// For requests to the server: about 70 s of failures in a row, so that a server may restart in mid-install.
-    pub const SERVER: Self = Self { failures: 12, first: Duration::from_millis(250), longest: Duration::from_secs(10) };
+    pub const SERVER: Self = Self {
+        failures: 12,
+        first: Duration::from_millis(250),
+        longest: Duration::from_secs(10),
+        silence: Duration::from_secs(20),
+    };
 
     /// For the last reports before the machine starts its system: about 12 s.
-    pub const REPORTS: Self = Self { failures: 6, first: Duration::from_millis(500), longest: Duration::from_secs(4) };
+    pub const REPORTS: Self = Self {
+        failures: 6,
+        first: Duration::from_millis(500),
+        longest: Duration::from_secs(4),
+        silence: Duration::from_secs(5),
+    };
 
     /// How long to wait after this many failures in a row, counted from one; `None`: give up.
     pub fn delay(self, failures: u32) -> Option<Duration> {
@@ -36,7 +48,12 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_the_longest_and_end() {
-        let patience = Patience { failures: 4, first: Duration::from_secs(1), longest: Duration::from_secs(3) };
+        let patience = Patience {
+            failures: 4,
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(3),
+            ..Patience::SERVER
+        };
 
         let delays: Vec<_> = (1..=5).map(|failures| patience.delay(failures).map(|delay| delay.as_secs())).collect();
 

@@ -15,8 +15,8 @@ use crate::{Patience, Reports, config, http};
 /// # Errors
 /// Any phase failed; the failure has been reported to the server too, where its address was known.
 pub fn rehearse(url: &str, disk: &Path, patience: Patience) -> Result<(), Failure> {
-    let agent = http::agent();
-    let reports = Reports::start(agent.clone(), patience);
+    let agent = http::agent(patience.silence);
+    let reports = Reports::start(patience);
     let around = Surroundings { agent: &agent, patience, reports: &reports };
     let outcome = (|| {
         let config = config::fetch(&agent, url, patience).map_err(Failure::of(Phase::Config))?;

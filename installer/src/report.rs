@@ -12,8 +12,8 @@ use std::time::Duration;
 use lab_model::{InstallerReport, Phase};
 use ureq::Agent;
 
-use crate::Patience;
 use crate::console::say;
+use crate::{Patience, http};
 
 /// Takes reports, and delivers them once it knows where to.
 #[derive(Debug)]
@@ -24,7 +24,8 @@ pub struct Reports {
 
 impl Reports {
     /// Starts the courier; reports are kept until [`Reports::deliver_to`], and the last ones for as long as `patience` lasts.
-    pub fn start(agent: Agent, patience: Patience) -> Self {
+    pub fn start(patience: Patience) -> Self {
+        let agent = http::agent(patience.silence);
         let (queue, messages) = sync_channel(QUEUE);
         let courier =
             thread::spawn(move || Courier { agent, patience, url: None, waiting: VecDeque::new() }.run(&messages));
@@ -153,7 +154,7 @@ impl Courier {
 /// Whether the server has the report, or has refused it for good.
 fn post(agent: &Agent, url: &str, report: &InstallerReport) -> bool {
     let Ok(body) = serde_json::to_vec(report) else { return true };
-    let request = agent.post(url).config().timeout_global(Some(POST)).build().content_type("application/json");
+    let request = agent.post(url).content_type("application/json");
     match request.send(&body[..]) {
         Ok(response) => !response.status().is_server_error(),
         Err(ureq::Error::BadUri(reason)) => {
@@ -166,6 +167,3 @@ fn post(agent: &Agent, url: &str, report: &InstallerReport) -> bool {
 
 /// More reports than an installation makes.
 const QUEUE: usize = 64;
-
-/// How long one report may take.
-const POST: Duration = Duration::from_secs(5);

@@ -97,4 +97,9 @@ pub(crate) fn digest(bytes: &[u8]) -> Sha256 {
 /// A disk with some room behind the image, that ends on no round number.
 pub(crate) const DISK: usize = 20 * image::MIB + 512 * 77;
 
-const QUICK: Patience = Patience { failures: 5, first: Duration::from_millis(1), longest: Duration::from_millis(20) };
+const QUICK: Patience = Patience {
+    failures: 5,
+    first: Duration::from_millis(1),
+    longest: Duration::from_millis(20),
+    silence: Duration::from_secs(2),
+};

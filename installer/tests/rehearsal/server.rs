@@ -1,7 +1,7 @@
 //! A small HTTP server that does what a test tells it: breaks off, lies, restarts.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -31,6 +31,8 @@ pub(crate) enum Mishap {
     BecomeAfter(usize, Box<File>),
     /// The connection is closed after this many bytes, and the next connections are closed at once, as when a server restarts.
     RestartAfter(usize, u32),
+    /// Nothing more comes after this many bytes, but the connection stays.
+    SilenceAfter(usize),
     /// The answer is this status with this text.
     Status(u16, &'static str),
 }
@@ -146,7 +148,12 @@ fn send(stream: &mut TcpStream, request: &Request, state: &Mutex<State>) -> Opti
     let head = format!("{head}{tag}Content-Length: {}\r\n\r\n", whole - start);
     let body = &file.bytes[start..];
     let cut = match &mishap {
-        Some(Mishap::BreakAfter(bytes) | Mishap::BecomeAfter(bytes, _) | Mishap::RestartAfter(bytes, _)) => *bytes,
+        Some(
+            Mishap::BreakAfter(bytes)
+            | Mishap::BecomeAfter(bytes, _)
+            | Mishap::RestartAfter(bytes, _)
+            | Mishap::SilenceAfter(bytes),
+        ) => *bytes,
         Some(Mishap::Status(..)) | None => body.len(),
     };
     {
@@ -155,11 +162,15 @@ fn send(stream: &mut TcpStream, request: &Request, state: &Mutex<State>) -> Opti
         match mishap.clone() {
             Some(Mishap::BecomeAfter(_, other)) => drop(state.files.insert(request.path.clone(), *other)),
             Some(Mishap::RestartAfter(_, deaf)) => state.deaf = deaf,
-            Some(Mishap::BreakAfter(_) | Mishap::Status(..)) | None => {}
+            Some(Mishap::BreakAfter(_) | Mishap::SilenceAfter(_) | Mishap::Status(..)) | None => {}
         }
     }
     stream.write_all(head.as_bytes()).ok()?;
     stream.write_all(&body[..cut]).ok()?;
+    if let Some(Mishap::SilenceAfter(_)) = mishap {
+        // Until the other side has had enough.
+        let _ = stream.read(&mut [0]);
+    }
     mishap.is_none().then_some(())
 }
 

@@ -49,6 +49,18 @@ fn a_server_that_restarts_in_mid_install_is_waited_for() {
 }
 
 #[test]
+fn a_connection_that_falls_silent_is_replaced() {
+    let lab = Lab::new();
+    lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with([Mishap::SilenceAfter(400_000)]));
+
+    let (outcome, disk) = lab.install(DISK);
+
+    outcome.expect("another connection carries the rest");
+    assert_eq!(disk[MIB..7 * MIB], lab.raw[MIB..7 * MIB]);
+    assert_eq!(lab.server.requests().last().map(String::as_str), Some("/disk.zst bytes=400000-"));
+}
+
+#[test]
 fn a_server_that_stays_away_ends_the_installation_with_an_unbootable_disk() {
     let lab = Lab::new();
     lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with([Mishap::RestartAfter(2 * MIB, u32::MAX)]));
