@@ -11,7 +11,7 @@ use lab_tests::process::{Process, bound, bound_without_privilege, run, until};
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up: far longer than it takes on a busy machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// The configuration of a server on a namespace's bridge.
 pub(crate) const ON_THE_BRIDGE: &str = "state = 'state'\n[lab]\ninterface = 'lab'\n";
