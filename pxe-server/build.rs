@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// File name, and the constant that holds its contents; `src/boot_files.rs` uses each of them.
+/// File name, and the static that holds its contents; `src/boot_files.rs` uses each of them.
 const FILES: [(&str, &str); 5] = [
     ("ipxe-arm64.efi", "IPXE_ARM64_EFI"),
     ("ipxe-x86_64.efi", "IPXE_X86_64_EFI"),
@@ -21,7 +21,7 @@ const FILES: [(&str, &str); 5] = [
 fn main() -> io::Result<()> {
     let folder = folder()?;
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
-    let (source, missing) = constants(&folder)?;
+    let (source, missing) = statics(&folder)?;
     fs::write(out.join("boot_files.rs"), source)?;
     println!("cargo:rerun-if-env-changed=PVMLAB_BOOT_FILES");
     // The folder, not its files: cargo takes the newest time inside it, and a path that does not exist would run this
@@ -51,11 +51,13 @@ fn folder() -> io::Result<PathBuf> {
     }
 }
 
-/// One constant for each file, and the names of the files that are not there.
-fn constants(folder: &Path) -> io::Result<(String, Vec<&'static str>)> {
+/// One static for each file, and the names of the files that are not there.
+///
+/// Of a constant, each place that uses it may get a copy of its own.
+fn statics(folder: &Path) -> io::Result<(String, Vec<&'static str>)> {
     let mut source = String::new();
     let mut missing = Vec::new();
-    for (name, constant) in FILES {
+    for (name, symbol) in FILES {
         let path = folder.join(name);
         let contents = if path.try_exists()? {
             format!("Some(include_bytes!({path:?}))")
@@ -63,7 +65,7 @@ fn constants(folder: &Path) -> io::Result<(String, Vec<&'static str>)> {
             missing.push(name);
             "None".to_owned()
         };
-        writeln!(source, "const {constant}: Option<&[u8]> = {contents};").expect("a String takes all that is written");
+        writeln!(source, "static {symbol}: Option<&[u8]> = {contents};").expect("a String takes all that is written");
     }
     Ok((source, missing))
 }

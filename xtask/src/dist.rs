@@ -1,8 +1,8 @@
 //! `cargo xtask dist`: the programs as they are released.
 
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use lab_model::{Arch, Sha256};
 use sha2::Digest as _;
 
@@ -27,14 +27,24 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     packages::require(packages::DIST, consent)?;
     let cache = Cache::of_user()?;
-    boot_files::fill(&cache)?;
+    let boot_files = boot_files::fill(&cache)?;
     for arch in Arch::ALL.into_iter().filter(|arch| arguments.arch.is_none_or(|only| only == *arch)) {
         let toolchain = Toolchain::find(arch, &cache)?;
-        let programs = [
-            ("installer", boot_files::installer(&toolchain)?),
-            ("pxe-server", toolchain.build("pxe-server", Profile::Release)?),
-        ];
+        let server = toolchain.build("pxe-server", Profile::Release)?;
+        check_embedded(&server, &boot_files)?;
+        let programs = [("installer", boot_files::installer(&toolchain)?), ("pxe-server", server)];
         write(&workspace().join("target/dist").join(arch.as_str()), &programs)?;
+    }
+    Ok(())
+}
+
+/// Checks that the server holds each boot file, and only once: they are most of what it weighs.
+fn check_embedded(server: &[u8], boot_files: &Path) -> Result<()> {
+    for file in fs::read_dir(boot_files)? {
+        let path = file?.path();
+        let contents = fs::read(&path)?;
+        let count = server.windows(contents.len().max(1)).filter(|window| *window == contents).count();
+        ensure!(count == 1, "pxe-server holds {} {count} times, not once", path.display());
     }
     Ok(())
 }
@@ -50,4 +60,24 @@ fn write(folder: &Path, programs: &[(&str, Vec<u8>)]) -> Result<()> {
         println!("{:>10}  {}", contents.len(), path.strip_prefix(workspace()).unwrap_or(&path).display());
     }
     replace(&folder.join("SHA256SUMS"), sums.as_bytes(), 0o644)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_has_each_boot_file_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ipxe.efi");
+        fs::write(&path, "MZ").unwrap();
+
+        let checked =
+            |server: &str| check_embedded(server.as_bytes(), folder.path()).map_err(|error| error.to_string());
+
+        let refused = |count| Err(format!("pxe-server holds {} {count} times, not once", path.display()));
+        assert_eq!(checked("..MZ.."), Ok(()));
+        assert_eq!(checked("......"), refused(0));
+        assert_eq!(checked("MZ..MZ"), refused(2));
+    }
 }
