@@ -29,7 +29,7 @@ pub const SHELL: &str = "shell";
 /// Installs, whatever it takes.
 ///
 /// An attempt that fails is followed by others with growing delays: servers come back, cables get plugged in, definitions get
-/// corrected, and each attempt starts from nothing. After the last one, about ten minutes later, the machine reboots, which
+/// corrected, and each attempt starts from nothing. After the last one, ten to twenty minutes later, the machine reboots, which
 /// brings the server's newest kernel and installer, or the old system, where the disk was never touched. Somebody who asked for a
 /// shell gets it instead of the delay.
 pub fn run() -> ! {

@@ -1,5 +1,22 @@
 //! The installer: PID 1 of a network-booted machine's initrd.
 //!
+//! PID 1 ([`init`]) mounts, waits and tries again; each [`attempt`] is a child of it, and goes through the phases in their order:
+//!
+//! | phase | does | file |
+//! | --- | --- | --- |
+//! | start | loads drivers by the initrd's own `modprobe` | [`modules`] |
+//! | network | switches the interface on, gets an address | [`network`], [`dhcp`], [`link`] |
+//! | config | learns from the server what to install | [`command_line`], [`config`] |
+//! | disk | chooses the disk, or refuses to guess | [`disk`] |
+//! | write | fetches, hashes, decompresses and writes in one pass | [`fetch`], [`stream`], [`mod@write`], [`device`] |
+//! | verify | compares the digest of what was fetched | [`install`] |
+//! | seed | writes the cloud-init seed into its partition | [`seed`] |
+//! | finish | makes the disk bootable | [`partition`], [`mod@write`] |
+//! | boot | reboots, switches off, or starts the installed kernel | [`reboot`], [`kexec`] |
+//!
+//! What firmware needs to boot the disk is destroyed first and written last, so an installation that fails, or loses its power,
+//! leaves a disk that does not boot. [`rehearse`] runs everything from `config` to `finish` on a file, as an ordinary process.
+//!
 //! Deliberately not here: anything that knows a distribution. The image is a disk with a GUID partition table, the seed is an
 //! ISO 9660 image, and what they contain is nobody's business.
 
