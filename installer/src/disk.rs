@@ -82,7 +82,7 @@ fn only(disks: &[Disk]) -> Result<&Disk, Refused> {
     }
 }
 
-/// Waits until there is a disk to choose from, at most [`PATIENCE`], and no more disks appear; lists them all.
+/// Waits until there is a disk to choose from, at most half a minute, and no more disks appear; lists them all.
 ///
 /// # Errors
 /// The kernel's list cannot be read.
