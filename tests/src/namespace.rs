@@ -58,9 +58,9 @@ impl Namespace {
         )?;
         let namespace = Self { outside, ports: Cell::new(0), _thread: PhantomData };
         run("ip", &["link", "set", "lo", "up"])?;
-        // With an address of its own the bridge does not take that of whichever tap is added first. Snooping would hold
-        // back multicast from guests that have not joined a group yet.
-        let bridge = ["address", "52:54:00:77:00:01", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0"];
+        // With an address of its own, which no machine has, the bridge does not take that of whichever tap is added first.
+        // Snooping would hold back multicast from guests that have not joined a group yet.
+        let bridge = ["address", "02:70:76:6d:6c:62", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0"];
         run("ip", &[&["link", "add", BRIDGE][..], &bridge].concat())?;
         run("ip", &["address", "add", &network().to_string(), "dev", BRIDGE])?;
         run("ip", &["link", "set", BRIDGE, "up"])?;

@@ -83,7 +83,8 @@ fn follow(lab: &Lab, interruption: &Interruption) -> Result<()> {
                 return Ok(());
             }
             let silence = progress.since_the_latest();
-            ensure!(silence < PATIENCE, "nothing happened for {} s: {machine:?}", silence.as_secs());
+            let patience = if machine.stage < Some(Stage::Installer) { FIRMWARE_PATIENCE } else { SYSTEM_PATIENCE };
+            ensure!(silence < patience, "nothing happened for {} s: {machine:?}", silence.as_secs());
         }
         thread::park_timeout(POLL_INTERVAL);
     }
@@ -91,8 +92,11 @@ fn follow(lab: &Lab, interruption: &Interruption) -> Result<()> {
 
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Firmware that gave up says nothing more.
+const FIRMWARE_PATIENCE: Duration = Duration::from_secs(120);
+
 /// The longest silence is that of a kernel and cloud-init under emulation.
-const PATIENCE: Duration = Duration::from_secs(600);
+const SYSTEM_PATIENCE: Duration = Duration::from_secs(600);
 
 fn ask_its_name(login: &Login<'_>) -> Result<String> {
     print!("\n$ ssh -p {} {}@{} hostname\n", login.port, login.user, login.address);
