@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use lab_model::{Event, Phase, What};
+use lab_model::{Event, FetchedFile, Firmware, Phase, What};
 
 /// One line for each event, with the seconds since the first one and since the one before.
 ///
@@ -33,14 +33,14 @@ pub fn seconds(start: Timestamp, end: Timestamp) -> f64 {
 /// What happened, in a few words.
 pub fn describe(what: &What) -> String {
     match what {
-        What::Offer { address, firmware } => format!("offered {address} to {firmware:?}"),
-        What::Ack { address, firmware } => format!("{firmware:?} has {address}"),
-        What::Nak { address, reason } => format!("refused {address}: {reason}"),
+        What::Offer { address, firmware } => format!("{} is offered {address}", asker(*firmware)),
+        What::Ack { address, firmware } => format!("{} has {address}", asker(*firmware)),
+        What::Nak { address, reason } => format!("is refused {address}: {reason}"),
         What::Decline { address } => format!("found {address} in use"),
         What::Transfer { file, bytes, milliseconds } => format!("fetched {file}: {bytes} bytes in {milliseconds} ms"),
         What::TransferFailed { file, reason } => format!("did not get {file}: {reason}"),
-        What::Script { boot } => format!("script: {boot}"),
-        What::Fetch { file, bytes } => format!("fetched {file:?}: {bytes} bytes"),
+        What::Script { boot } => format!("iPXE has its script: {boot}"),
+        What::Fetch { file, bytes } => format!("fetched {}: {bytes} bytes", fetched(*file)),
         What::Installer(report) => {
             let mut text = format!("installer: {}", phase(report.phase));
             if let Some(percent) = report.percent {
@@ -59,6 +59,29 @@ fn is_progress(what: &What) -> bool {
     matches!(what, What::Installer(report) if report.failure.is_none() && matches!(report.percent, Some(1..=99)))
 }
 
+fn asker(firmware: Firmware) -> &'static str {
+    match firmware {
+        Firmware::Bios => "BIOS",
+        Firmware::UefiX64 | Firmware::UefiArm64 => "UEFI",
+        Firmware::HttpX64 | Firmware::HttpArm64 => "UEFI HTTP Boot",
+        Firmware::Ipxe => "iPXE",
+        Firmware::Installer => "the installer",
+        Firmware::Os => "the installed system",
+        Firmware::Unsupported => "unknown firmware",
+    }
+}
+
+fn fetched(file: FetchedFile) -> &'static str {
+    match file {
+        FetchedFile::BootProgram => "iPXE",
+        FetchedFile::Kernel => "the kernel",
+        FetchedFile::Initrd => "the initial RAM file system",
+        FetchedFile::Installer => "the installer",
+        FetchedFile::Disk => "the disk image",
+        FetchedFile::Seed => "the seed",
+    }
+}
+
 fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Start => "started",
@@ -75,7 +98,7 @@ fn phase(phase: Phase) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use lab_model::{Firmware, InstallerReport, MacAddr};
+    use lab_model::{InstallerReport, MacAddr};
 
     use super::*;
 
@@ -93,7 +116,7 @@ mod tests {
 
         assert_eq!(
             table,
-            "    0.00 s    +0.00 s  52:54:00:00:00:01  UefiArm64 has 10.77.0.10\n    \
+            "    0.00 s    +0.00 s  52:54:00:00:00:01  UEFI has 10.77.0.10\n    \
              2.00 s    +2.00 s  52:54:00:00:00:01  installer: writes the image 100 %"
         );
     }

@@ -6,11 +6,7 @@
 mod interruption;
 mod progress;
 
-use std::{
-    io::{self, Write as _},
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use lab_model::{Arch, MacAddr, Stage};
@@ -99,8 +95,8 @@ const FIRMWARE_PATIENCE: Duration = Duration::from_secs(120);
 const SYSTEM_PATIENCE: Duration = Duration::from_secs(600);
 
 fn ask_its_name(login: &Login<'_>) -> Result<String> {
-    print!("\n$ ssh -p {} {}@{} hostname\n", login.port, login.user, login.address);
-    io::stdout().flush()?;
+    let port = if login.port == 22 { String::new() } else { format!("-p {} ", login.port) };
+    println!("\n$ ssh {port}{}@{} hostname", login.user, login.address);
     let answer = login.run("hostname")?;
     print!("{answer}");
     Ok(answer.trim_end().to_owned())
