@@ -22,7 +22,7 @@ enum Command {
     /// Serves the lab until SIGTERM or SIGINT.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve {
-        /// The configuration; an empty file and `lab.interface` are enough to begin with.
+        /// The configuration; `lab.interface` is all that it must say.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
         /// Answers HTTP only, needs no privilege and no interface: for networks whose own DHCP server hands out our URL.
@@ -49,9 +49,12 @@ Examples:
   pxe-server serve --config qemu-user-network.toml --http-only
 
 Privileges:
-  CAP_NET_BIND_SERVICE for ports below 1024, and CAP_NET_ADMIN to send to a machine that has no address yet; without
-  the latter such replies are broadcast. The systemd unit grants both; for a program run by hand:
-  sudo setcap cap_net_bind_service,cap_net_admin+ep pxe-server";
+  CAP_NET_BIND_SERVICE   for ports below 1024
+  CAP_NET_ADMIN          to answer a machine that has no address yet; without it such answers are broadcast
+  The systemd unit grants both; for a program run by hand:
+  sudo setcap cap_net_bind_service,cap_net_admin+ep pxe-server
+
+Exit code: 0 after SIGTERM or SIGINT, 1 if it could not start or a service ended by itself.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:

@@ -25,7 +25,6 @@ pub(crate) enum BootFile {
 
 impl BootFile {
     /// Every embedded file.
-    #[cfg(test)]
     pub(crate) const ALL: [Self; 5] = [
         Self::IpxeArm64Efi,
         Self::IpxeX86_64Efi,

@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::boot_files::BootFile;
 use crate::config::Config;
 use crate::leases::Leases;
 use crate::sockets::{Bound, Lan};
@@ -87,6 +88,9 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     };
     tasks.spawn("http", http::serve(listener, answers, shutdown.clone()));
 
+    for file in BootFile::ALL.into_iter().filter(|file| file.contents().is_none()) {
+        warn!(file = file.name(), "this program was built without it: run `cargo xtask boot-files`, then build again");
+    }
     info!(server = %lab.server, %url, ?services, machines = inventory.borrow().machines().count(), "ready");
     notify::ready(&format!("serves {} at {url}", lab.server));
 

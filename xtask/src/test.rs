@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     nextest.args(&arguments.nextest).envs(supplies.environment());
     if !nix::unistd::geteuid().is_root() {
         // What needs a network namespace is root in a user namespace then.
-        nextest.env(runner_variable(), "unshare --map-root-user --net --");
+        nextest.env(runner_variable(), "unshare --map-root-user --");
     }
     check("tests", nextest.status().context("cannot run cargo-nextest")?)?;
 

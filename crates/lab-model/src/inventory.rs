@@ -191,6 +191,17 @@ mod tests {
     }
 
     #[test]
+    fn two_machines_with_one_name_are_named_by_file() {
+        let inventory =
+            build(&[("a.toml", &toml("web", 1, "")), ("b.toml", &toml("web", 2, ""))], &Inventory::default());
+
+        assert_eq!(
+            inventory.problems()[0].to_string(),
+            "b.toml: name: web belongs to a.toml already: each machine needs its own"
+        );
+    }
+
+    #[test]
     fn who_had_an_address_first_keeps_it() {
         let first = build(&[("z.toml", &toml("z", 1, "10.77.0.10"))], &Inventory::default());
         let both = build(&[("a.toml", &toml("a", 2, "10.77.0.10")), ("z.toml", &toml("z", 1, "10.77.0.10"))], &first);

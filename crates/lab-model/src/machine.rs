@@ -1,6 +1,7 @@
 //! A machine: a definition that was found valid on this network.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use crate::definition::{AfterInstall, Definition, Role};
 use crate::{Arch, ImageName, Ipv4Net, MacAddr, MachineName};
@@ -75,10 +76,7 @@ impl Machine {
         if !definition.mac.is_unicast() {
             return Err(Invalid::Mac(definition.mac));
         }
-        let address = match without_prefix(&definition.ip) {
-            "" => None,
-            text => Some(text.parse::<Ipv4Addr>().map_err(|_| Invalid::Ip(definition.ip.clone()))?),
-        };
+        let address = parse_address(&definition.ip, 32).ok_or_else(|| Invalid::Ip(definition.ip.clone()))?;
         if let Some(address) = address.filter(|_| definition.role == Role::Target) {
             let hosts = server.hosts();
             if !hosts.contains(&address) {
@@ -88,10 +86,7 @@ impl Machine {
                 return Err(Invalid::ServersAddress(address));
             }
         }
-        let ipv6 = match without_prefix(&definition.ipv6) {
-            "" => None,
-            text => Some(text.parse::<Ipv6Addr>().map_err(|_| Invalid::Ipv6(definition.ipv6.clone()))?),
-        };
+        let ipv6 = parse_address(&definition.ipv6, 128).ok_or_else(|| Invalid::Ipv6(definition.ipv6.clone()))?;
         let image = definition.distro.clone().filter(|_| definition.pxeboot);
         if definition.pxeboot && image.is_none() {
             return Err(Invalid::NoImage);
@@ -116,8 +111,14 @@ impl Machine {
     }
 }
 
-fn without_prefix(text: &str) -> &str {
-    text.split_once('/').map_or(text, |(address, _)| address)
+/// Reads an address, with or without the length of its network's prefix; empty text is no address, and no mistake.
+fn parse_address<A: FromStr>(text: &str, longest_prefix: u8) -> Option<Option<A>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let plain = prefix.is_none_or(|prefix| prefix.parse::<u8>().is_ok_and(|prefix| prefix <= longest_prefix));
+    address.parse().ok().filter(|_| plain).map(Some)
 }
 
 fn ssh_keys(text: &str) -> Result<Vec<String>, Invalid> {
@@ -166,6 +167,10 @@ mod tests {
         assert_eq!(machine("ip = '10.77.0.1'"), Err(Invalid::ServersAddress(Ipv4Addr::new(10, 77, 0, 1))));
         assert!(matches!(machine("ip = '10.77.0.255'"), Err(Invalid::OutsideNetwork { .. })));
         assert_eq!(machine("ip = 'ten'"), Err(Invalid::Ip("ten".to_owned())));
+        for text in ["/24", "10.77.0.10/", "10.77.0.10/33", "10.77.0.10/rubbish"] {
+            assert_eq!(machine(&format!("ip = '{text}'")), Err(Invalid::Ip(text.to_owned())));
+        }
+        assert_eq!(machine("ipv6 = 'fd00::10/129'"), Err(Invalid::Ipv6("fd00::10/129".to_owned())));
         assert_eq!(machine("pxeboot = true"), Err(Invalid::NoImage));
         assert_eq!(machine("ssh_key = \"ssh-ed25519 AAAA a\\npassword\""), Err(Invalid::SshKey(2)));
         assert_eq!(machine("disk = '/etc/passwd'"), Err(Invalid::Disk("/etc/passwd".to_owned())));

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::State;
+use super::client::Client;
 use super::refusal::Refusal;
 
 /// A report is a few hundred bytes; what cloud-init posts may carry a host key.
@@ -30,10 +31,11 @@ const MAX_TEXT_CHARS: usize = 1000;
 
 pub(super) async fn report(
     Extract(state): Extract<Arc<State>>,
+    client: Client,
     path: Result<Path<MacAddr>, PathRejection>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let mac = defined(&state, path)?;
+    let mac = own(client, &state, path)?;
     let body = read(body).await?;
     let mut report: InstallerReport =
         serde_json::from_slice(&body).map_err(|error| Refusal::malformed(format!("no report: {error}")))?;
@@ -51,10 +53,11 @@ pub(super) async fn report(
 
 pub(super) async fn up(
     Extract(state): Extract<Arc<State>>,
+    client: Client,
     path: Result<Path<MacAddr>, PathRejection>,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let mac = defined(&state, path)?;
+    let mac = own(client, &state, path)?;
     // What cloud-init posts tells nothing that the path does not.
     read(body).await?;
     info!(%mac, "up");
@@ -80,11 +83,13 @@ pub(super) async fn follow(Extract(state): Extract<Arc<State>>) -> Response {
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(events)).into_response()
 }
 
-fn defined(state: &State, path: Result<Path<MacAddr>, PathRejection>) -> Result<MacAddr, Refusal> {
+/// The machine that the path names, which must be the one that speaks.
+fn own(client: Client, state: &State, path: Result<Path<MacAddr>, PathRejection>) -> Result<MacAddr, Refusal> {
     let Path(mac) = path?;
-    if state.inventory.borrow().by_mac(mac).is_none() {
+    let Some(machine) = state.inventory.borrow().by_mac(mac).cloned() else {
         return Err(Refusal::not_found(format!("nobody has defined the machine {mac}")));
-    }
+    };
+    client.admit(&machine, state)?;
     Ok(mac)
 }
 

@@ -104,7 +104,7 @@ fn unknown(mac: MacAddr) -> String {
         &format!("arch = '{}' or '{}'", Arch::Aarch64, Arch::X86_64),
         &format!("mac = '{mac}'"),
         "pxeboot = true",
-        "distro = 'debian-12'",
+        "distro = 'the name of an image'",
         "ssh_key = 'ssh-ed25519 AAAA...'",
         "Then start this machine again.",
     ])
