@@ -1,8 +1,8 @@
 //! What a machine boots, and how far it got.
 //!
-//! [`decide`] is the one place that says what a machine boots: DHCP, TFTP and HTTP all ask it. [`directions`] is its
-//! answer in DHCP's words, [`script()`] in iPXE's. A [`Timeline`] is what a machine's events add up to, and [`diagnose`]
-//! says in a sentence where it stands.
+//! [`decide`] and [`decide_script`] are the one place that says what a machine boots: DHCP asks the one, HTTP the other.
+//! [`directions`] is the answer in DHCP's words, [`script()`] in iPXE's. A [`Timeline`] is what a machine's events add up
+//! to, and [`diagnose`] says in a sentence where it stands.
 //!
 //! Deliberately not here: which addresses machines get (`dhcp`), and the files themselves, which the server holds.
 
