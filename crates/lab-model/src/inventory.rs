@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::machine::Invalid;
@@ -15,6 +15,7 @@ pub struct Inventory {
     by_name: BTreeMap<MachineName, Arc<Machine>>,
     by_mac: BTreeMap<MacAddr, Arc<Machine>>,
     by_address: BTreeMap<Ipv4Addr, Arc<Machine>>,
+    by_ipv6: BTreeMap<Ipv6Addr, Arc<Machine>>,
     problems: Vec<Problem>,
 }
 
@@ -53,7 +54,7 @@ pub enum Reason {
     /// Another file claims the same.
     #[error("{key}: {value} belongs to {other} already: each machine needs its own")]
     Conflict {
-        /// `name`, `mac` or `ip`.
+        /// `name`, `mac`, `ip` or `ipv6`.
         key: &'static str,
         /// What both claim.
         value: String,
@@ -127,6 +128,9 @@ impl Inventory {
         self.by_file.insert(file.to_owned(), machine.clone());
         self.by_name.insert(machine.name.clone(), machine.clone());
         self.by_mac.insert(machine.mac, machine.clone());
+        if let Some(address) = machine.ipv6 {
+            self.by_ipv6.insert(address, machine.clone());
+        }
         if let Some(address) = machine.address {
             self.by_address.insert(address, machine);
         }
@@ -148,6 +152,11 @@ impl Inventory {
                 "ip",
                 machine.address.map(|address| address.to_string()).unwrap_or_default(),
                 machine.address.and_then(|address| self.by_address.get(&address)),
+            ),
+            (
+                "ipv6",
+                machine.ipv6.map(|address| address.to_string()).unwrap_or_default(),
+                machine.ipv6.and_then(|address| self.by_ipv6.get(&address)),
             ),
         ];
         let (key, value, holder) = claims.into_iter().find_map(|(key, value, holder)| Some((key, value, holder?)))?;
@@ -198,6 +207,17 @@ mod tests {
         assert_eq!(
             inventory.problems()[0].to_string(),
             "b.toml: name: web belongs to a.toml already: each machine needs its own"
+        );
+    }
+
+    #[test]
+    fn two_machines_with_one_ipv6_address_are_named_by_file() {
+        let with = |name, mac| format!("{}ipv6 = 'fd00::10/64'\n", toml(name, mac, ""));
+        let inventory = build(&[("a.toml", &with("a", 1)), ("b.toml", &with("b", 2))], &Inventory::default());
+
+        assert_eq!(
+            inventory.problems()[0].to_string(),
+            "b.toml: ipv6: fd00::10 belongs to a.toml already: each machine needs its own"
         );
     }
 

@@ -47,11 +47,19 @@ pub struct Attempt {
 /// How many machines are remembered: beyond that the one not heard of for longest is forgotten, strangers first.
 const MACHINES: usize = 4096;
 
-/// How many boots of a machine are remembered.
-const ATTEMPTS: usize = 4;
+/// What is remembered of one machine.
+struct Memory {
+    /// How many boots.
+    attempts: usize,
+    /// How many events of each boot.
+    events: usize,
+}
 
-/// How many events of a boot are remembered. An installation has about thirty.
-const EVENTS: usize = 64;
+/// An installation has about thirty events.
+const OF_A_DEFINED_MACHINE: Memory = Memory { attempts: 4, events: 64 };
+
+/// Anybody can pretend to be any number of machines that nobody defined.
+const OF_A_STRANGER: Memory = Memory { attempts: 1, events: 16 };
 
 impl Timelines {
     /// Adds what happened.
@@ -99,17 +107,18 @@ impl Timeline {
 
     fn record(&mut self, event: &Event) {
         self.defined = event.machine.is_some();
+        let memory = if self.defined { OF_A_DEFINED_MACHINE } else { OF_A_STRANGER };
         if let What::Ack { address, .. } = event.what {
             self.address = Some(address);
         }
         if self.latest().is_none_or(|attempt| attempt.ends_before(&event.what)) {
-            if self.attempts.len() == ATTEMPTS {
+            while self.attempts.len() >= memory.attempts {
                 self.attempts.pop_front();
             }
             self.attempts.push_back(Attempt::new(event.at));
         }
         if let Some(attempt) = self.attempts.back_mut() {
-            attempt.record(event);
+            attempt.record(event, memory.events);
         }
     }
 }
@@ -164,7 +173,7 @@ impl Attempt {
         }
     }
 
-    fn record(&mut self, event: &Event) {
+    fn record(&mut self, event: &Event, remembered: usize) {
         self.latest = event.at;
         match &event.what {
             What::Offer { firmware, .. } | What::Ack { firmware, .. } if *firmware != Firmware::Os => {
@@ -186,8 +195,8 @@ impl Attempt {
         }
         // A lease that is renewed every half minute tells nothing new.
         if self.events.back().is_none_or(|last| last.what != event.what) {
-            if self.events.len() == EVENTS {
-                self.events.remove(EVENTS / 2);
+            while self.events.len() >= remembered {
+                self.events.remove(self.events.len() / 2);
             }
             self.events.push_back(event.clone());
         }
@@ -316,15 +325,29 @@ mod tests {
     #[test]
     fn a_flood_of_strangers_does_not_push_out_a_defined_machine() {
         let mut timelines = Timelines::default();
-        timelines.record(&Event { machine: "web".parse().ok(), ..event(MAC, 0, What::Up) });
+        timelines.record(&event(MAC, 0, What::Up));
 
         for number in 0..MACHINES as u32 + 100 {
             let [a, b, c, d] = number.to_be_bytes();
-            timelines.record(&event(MacAddr::new([2, 0, a, b, c, d]), 1, ack(Firmware::UefiX64)));
+            let mac = MacAddr::new([2, 0, a, b, c, d]);
+            timelines.record(&Event { machine: None, ..event(mac, 1, ack(Firmware::UefiX64)) });
         }
 
         assert!(timelines.of(MAC).is_some());
         assert_eq!(timelines.by_mac.len(), MACHINES);
+    }
+
+    #[test]
+    fn of_a_stranger_little_is_remembered_whatever_it_pretends() {
+        let mut timelines = Timelines::default();
+
+        for second in 0..1000 {
+            let what =
+                if second % 50 == 0 { offer(Firmware::UefiX64) } else { What::Script { boot: second.to_string() } };
+            timelines.record(&Event { machine: None, ..event(MAC, second, what) });
+        }
+
+        assert!(only(timelines.of(MAC).expect("seen")).events.len() <= OF_A_STRANGER.events);
     }
 
     proptest! {
@@ -335,9 +358,9 @@ mod tests {
             play(&mut timelines, events);
 
             for (_, timeline) in timelines.iter() {
-                prop_assert!(timeline.attempts.len() <= ATTEMPTS);
+                prop_assert!(timeline.attempts.len() <= OF_A_DEFINED_MACHINE.attempts);
                 for attempt in timeline.attempts() {
-                    prop_assert!(attempt.events.len() <= EVENTS);
+                    prop_assert!(attempt.events.len() <= OF_A_DEFINED_MACHINE.events);
                     prop_assert!(attempt.began <= attempt.latest);
                     prop_assert!(attempt.reached.values().all(|at| (attempt.began..=attempt.latest).contains(at)));
                 }
@@ -385,7 +408,7 @@ mod tests {
     }
 
     fn event(mac: MacAddr, second: i64, what: What) -> Event {
-        Event { at: at(second), mac, machine: None, what }
+        Event { at: at(second), mac, machine: "web".parse().ok(), what }
     }
 
     fn at(second: i64) -> Timestamp {
