@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     }
     let guest = Guest::power_on(&hardware)?;
     if let Err(error) = follow(&lab, &interruption) {
+        interruption.check()?;
         return Err(error.context(format!("The console showed last:\n{}", guest.console().tail())));
     }
 
