@@ -19,6 +19,10 @@ pub fn rehearse(url: &str, disk: &Path, patience: Patience) -> Result<(), Failur
     let reports = Reports::start(patience);
     let around = Surroundings { agent: &agent, patience, reports: &reports };
     let outcome = (|| {
+        if std::fs::metadata(disk).is_ok_and(|disk| !disk.is_file()) {
+            let reason = format!("{}: expected a plain file, a rehearsal writes to no disk", disk.display());
+            return Err(Failure { phase: Phase::Disk, reason });
+        }
         let config = config::fetch(&agent, url, patience).map_err(Failure::of(Phase::Config))?;
         reports.deliver_to(&config.events_url);
         reports.reached(Phase::Config, format_args!("machine {}", config.machine));

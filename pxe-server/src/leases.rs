@@ -102,11 +102,12 @@ impl Leases {
         // Synced whatever the configuration says: a rename can reach the disk before the data it is about.
         file.sync_data()?;
         fs::rename(&path, &self.path)?;
+        // From here on the old file has no name: nothing may be written to it, whatever else fails.
+        self.file = file;
+        self.length = length;
         if let Some(folder) = self.path.parent() {
             File::open(folder)?.sync_all()?;
         }
-        self.file = file;
-        self.length = length;
         Ok(())
     }
 

@@ -46,8 +46,11 @@ impl Client {
             IpAddr::V4(address) => {
                 address.is_loopback()
                     || address == state.base.address()
-                    || machine.address == Some(address)
-                    || clients.borrow().get(&address) == Some(&machine.mac)
+                    || match clients.borrow().get(&address) {
+                        // Who has the address counts, even where it is reserved for another.
+                        Some(holder) => *holder == machine.mac,
+                        None => machine.address == Some(address),
+                    }
             }
             IpAddr::V6(address) => address.is_loopback(),
         };
