@@ -2,7 +2,8 @@
 //!
 //! Usually their names. Some machines, though, have a package from a source that they no longer list (a backport that came
 //! with the machine's image, say); its siblings of the same version are then not to be had, and `apt-get` gives up with
-//! "held broken packages". Such a package is replaced by the version that the machine's sources do have.
+//! "held broken packages", or removes it. Such a package is replaced by the version that the machine's sources do have.
+//! Nothing is ever removed: what is on the machine may be what somebody works with.
 
 use std::process::Command;
 
@@ -56,7 +57,7 @@ impl Plan {
     /// The words of the command that installs.
     pub(super) fn command_line(&self) -> Vec<String> {
         let mut words: Vec<_> =
-            ["apt-get", "install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600"]
+            ["apt-get", "install", "-y", "--no-install-recommends", "--no-remove", "-o", "DPkg::Lock::Timeout=600"]
                 .map(str::to_owned)
                 .to_vec();
         if !self.replaced.is_empty() {
@@ -142,7 +143,10 @@ mod tests {
 
         let line = plan.command_line().join(" ");
 
-        assert_eq!(line, "apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=600 mtools gdisk");
+        assert_eq!(
+            line,
+            "apt-get install -y --no-install-recommends --no-remove -o DPkg::Lock::Timeout=600 mtools gdisk"
+        );
     }
 
     #[test]
