@@ -1,0 +1,69 @@
+//! The command line: every command, and what is true for all of them.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::commands;
+use crate::error::Result;
+use crate::home::Home;
+use crate::ui::Ui;
+
+/// Builds, boots and looks after the virtual machines of a lab: a provisioner that serves, targets that boot from it.
+#[derive(Debug, Parser)]
+#[command(name = "pvmlab", version, after_help = AFTER_HELP)]
+struct Cli {
+    /// Prints data as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Says nothing but errors.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Setup(commands::setup::Setup),
+}
+
+const AFTER_HELP: &str = "\
+Environment:
+  PVMLAB_HOME           the lab's home, ~/.pvmlab otherwise
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 the host lacks something, 6 timed out.";
+
+/// Does what the command line says.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let ui = Ui { json: cli.json, quiet: cli.quiet };
+    match dispatch(cli.command, ui) {
+        Ok(code) => code,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(&failure)
+        }
+    }
+}
+
+/// The command line's definition, of which man pages, the reference and completions are made.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn dispatch(command: Command, ui: Ui) -> Result<ExitCode> {
+    let home = Home::from_environment()?;
+    match command {
+        Command::Setup(setup) => setup.run(&home, ui)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,3 @@
+//! The commands, one file each; a command's doc comment is its help.
+
+pub(crate) mod setup;

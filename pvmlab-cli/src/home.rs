@@ -1,0 +1,200 @@
+//! The lab's home: where everything lies, and the lock that concurrent commands take.
+//!
+//! `~/.pvmlab`, or what `PVMLAB_HOME` says; the layout is the first pvmlab's, and its files are read as they are.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use lab_model::{Arch, ImageName, MachineName};
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::error::{Failure, Kind, Result};
+
+/// The home of one lab.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    root: PathBuf,
+}
+
+impl Home {
+    /// The home that the environment names: `PVMLAB_HOME`, else `~/.pvmlab`.
+    ///
+    /// # Errors
+    /// Neither variable is set.
+    pub(crate) fn from_environment() -> Result<Self> {
+        let named = std::env::var_os("PVMLAB_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let usual =
+            || std::env::var_os("HOME").filter(|path| !path.is_empty()).map(|home| Path::new(&home).join(".pvmlab"));
+        let root = named.or_else(usual).ok_or_else(|| {
+            Failure::new(Kind::Usage, "neither PVMLAB_HOME nor HOME is set")
+                .hinted("set PVMLAB_HOME to a folder of yours")
+        })?;
+        let root = std::path::absolute(root).context("cannot tell the current folder")?;
+        Ok(Self { root })
+    }
+
+    /// The folder itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether `pvmlab setup` was here.
+    pub(crate) fn exists(&self) -> bool {
+        self.root.join("vms").is_dir()
+    }
+
+    /// Makes every folder that is not there; `ssh/` is its owner's alone.
+    ///
+    /// # Errors
+    /// The disk is full, or somebody else owns the place.
+    pub(crate) fn create(&self) -> Result<()> {
+        for folder in FOLDERS {
+            let path = self.root.join(folder);
+            fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Machine definitions, disks and firmware variables.
+    pub(crate) fn vms(&self) -> PathBuf {
+        self.root.join("vms")
+    }
+
+    /// A machine's definition.
+    pub(crate) fn definition(&self, name: &MachineName) -> PathBuf {
+        self.vms().join(format!("{name}.json"))
+    }
+
+    /// A machine's disk.
+    pub(crate) fn disk(&self, name: &MachineName) -> PathBuf {
+        self.vms().join(format!("{name}.qcow2"))
+    }
+
+    /// A machine's UEFI variable store.
+    pub(crate) fn firmware_variables(&self, name: &MachineName) -> PathBuf {
+        self.vms().join(format!("{name}-vars.fd"))
+    }
+
+    /// Every image: `<name>/<arch>/manifest.json` and the files that it names.
+    pub(crate) fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+
+    /// The folder of one image.
+    pub(crate) fn image(&self, name: &ImageName, arch: Arch) -> PathBuf {
+        self.images().join(name.as_str()).join(arch.to_string())
+    }
+
+    /// The catalogue of distributions, the user's to edit.
+    pub(crate) fn catalogue(&self) -> PathBuf {
+        self.root.join("distros.yaml")
+    }
+
+    /// What this command remembers of a machine's hardware beside its definition.
+    pub(crate) fn hardware(&self, name: &MachineName) -> PathBuf {
+        self.root.join("configs/hardware").join(format!("{name}.json"))
+    }
+
+    /// The folder of a machine's cloud-init documents.
+    pub(crate) fn seed(&self, name: &MachineName) -> PathBuf {
+        self.root.join("configs/cloud-init").join(name.as_str())
+    }
+
+    /// The image that carries a machine's cloud-init documents.
+    pub(crate) fn seed_image(&self, name: &MachineName) -> PathBuf {
+        self.root.join("configs/cloud-init").join(format!("{name}.iso"))
+    }
+
+    /// The file that says which process is which: `name` is a machine's, or `switch`.
+    pub(crate) fn pid_file(&self, name: &str) -> PathBuf {
+        self.root.join("pids").join(format!("{name}.pid"))
+    }
+
+    /// Where QEMU's control sockets are.
+    pub(crate) fn monitors(&self) -> PathBuf {
+        self.root.join("monitors")
+    }
+
+    /// A machine's serial console, as it was printed.
+    pub(crate) fn console_log(&self, name: &MachineName) -> PathBuf {
+        self.log(name.as_str())
+    }
+
+    /// A log: of a machine's console, or of a process of the lab's.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.root.join("logs").join(format!("{name}.log"))
+    }
+
+    /// The lab's SSH keys and the host keys of its machines.
+    pub(crate) fn ssh(&self) -> PathBuf {
+        self.root.join("ssh")
+    }
+
+    /// Takes the lab for this command: of two commands that change it, one waits until the other is done.
+    ///
+    /// The kernel holds the lock, so no crash leaves it behind.
+    ///
+    /// # Errors
+    /// There is no home yet.
+    pub(crate) fn lock(&self) -> Result<Lock> {
+        let path = self.root.join("lock");
+        let open = || File::options().create(true).truncate(false).write(true).open(&path);
+        let file = open().map_err(|error| self.no_home(error))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Lock(lock)),
+            Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
+                eprintln!("waiting for another pvmlab command …");
+                let lock = Flock::lock(file, FlockArg::LockExclusive);
+                Ok(Lock(lock.map_err(|(_, error)| error).context("cannot lock the lab")?))
+            }
+            Err((_, error)) => Err(anyhow::Error::from(error).context("cannot lock the lab").into()),
+        }
+    }
+
+    fn no_home(&self, error: std::io::Error) -> Failure {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return Failure::new(Kind::NotFound, format!("there is no lab in {}", self.root.display()))
+                .hinted("make one with `pvmlab setup`");
+        }
+        anyhow::Error::from(error).context(format!("cannot open {}", self.root.join("lock").display())).into()
+    }
+}
+
+/// Held while a command changes the lab; let go when dropped.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "held, never read")] Flock<File>);
+
+const FOLDERS: [&str; 9] =
+    ["images", "vms", "configs/cloud-init", "configs/hardware", "pids", "monitors", "logs", "ssh", "network"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_has_the_first_pvmlabs_layout() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = Home { root: folder.path().join("lab") };
+
+        assert!(!home.exists());
+        home.create().expect("made");
+
+        assert!(home.exists());
+        let name = "web".parse().expect("a name");
+        assert_eq!(home.definition(&name), home.root().join("vms/web.json"));
+        assert_eq!(home.seed_image(&name), home.root().join("configs/cloud-init/web.iso"));
+    }
+
+    #[test]
+    fn who_has_no_home_is_told_how_to_get_one() {
+        let home = Home { root: PathBuf::from("/nonexistent/lab") };
+
+        let failure = home.lock().expect_err("no home");
+
+        assert_eq!(
+            (failure.kind(), failure.to_string()),
+            (Kind::NotFound, "there is no lab in /nonexistent/lab".to_owned())
+        );
+    }
+}

@@ -1,0 +1,21 @@
+//! `pvmlab`: builds, boots and looks after the virtual machines of a lab, on Linux or macOS.
+//!
+//! A command is a file in `commands/`; its doc comment is its help. Below the commands:
+//!
+//! - [`home`]: where everything lies (`~/.pvmlab`), and the lock that concurrent commands take
+//! - [`error`]: what went wrong, what to do about it, and the exit code that says so
+//! - [`ui`]: data to standard output as text or JSON, messages to standard error
+//!
+//! What is deliberately not here: what a machine boots and how it is installed. `pxe-server` decides that, inside the
+//! provisioner; this program writes definitions, runs QEMU and asks the server how far a boot got.
+
+#![allow(dead_code, reason = "rooms are built before the commands that use them")]
+
+mod cli;
+mod commands;
+mod error;
+mod file;
+mod home;
+mod ui;
+
+pub use cli::{command, run};

@@ -1,0 +1,7 @@
+//! The host command of a lab.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pvmlab_cli::run()
+}
