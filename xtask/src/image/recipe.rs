@@ -190,6 +190,7 @@ const PACKAGES: &[&str] = &[
     "iputils-ping",
     "netbase",
     "netplan.io",
+    "nftables",
     "openssh-server",
     "systemd-resolved",
     // First boot.
