@@ -16,6 +16,8 @@ mod commands;
 mod error;
 mod file;
 mod home;
+mod lab_file;
+mod plan;
 mod ui;
 
 pub use cli::{command, run};
