@@ -291,11 +291,13 @@ mod tests {
 
     #[test]
     fn every_shipped_example_is_a_configuration() {
-        let examples: Vec<_> = fs::read_dir(EXAMPLES).expect("the examples").flatten().collect();
+        let paths = fs::read_dir(EXAMPLES).expect("the examples").flatten().map(|entry| entry.path());
+        // What lies in folders is of other programs.
+        let examples: Vec<_> = paths.filter(|path| path.is_file()).collect();
 
         assert!(examples.len() >= 3);
         for example in examples {
-            Config::read(&example.path()).expect("an example");
+            Config::read(&example).expect("an example");
         }
     }
 
