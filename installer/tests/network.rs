@@ -48,7 +48,7 @@ fn a_refusal_starts_from_the_beginning() {
 
 #[test]
 fn a_lease_is_renewed_while_it_is_needed() {
-    let lab = Lab::new([Offer, Ack(4), Silence, Ack(4), Ack(3600)]);
+    let lab = Lab::new([Offer, Ack(12), Silence, Ack(12), Ack(3600)]);
 
     let _host = lab.configure();
 

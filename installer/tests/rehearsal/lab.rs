@@ -70,10 +70,15 @@ impl Lab {
 
     /// Installs on a disk of this size, and returns what is on the disk afterwards.
     pub(crate) fn install(&self, size: usize) -> (Result<(), Failure>, Vec<u8>) {
+        self.install_patiently(size, QUICK)
+    }
+
+    /// The same, with another patience than [`QUICK`].
+    pub(crate) fn install_patiently(&self, size: usize, patience: Patience) -> (Result<(), Failure>, Vec<u8>) {
         let config = serde_json::to_vec(&self.config).expect("a configuration has a JSON form");
         self.server.put("/config", File::new(config));
         let path = self.old_disk(size);
-        let outcome = rehearse(&self.server.url("/config"), &path, QUICK);
+        let outcome = rehearse(&self.server.url("/config"), &path, patience);
         (outcome, std::fs::read(&path).expect("the disk is still there"))
     }
 
@@ -97,9 +102,10 @@ pub(crate) fn digest(bytes: &[u8]) -> Sha256 {
 /// A disk with some room behind the image, that ends on no round number.
 pub(crate) const DISK: usize = 20 * image::MIB + 512 * 77;
 
-const QUICK: Patience = Patience {
+/// Tries again at once, but leaves a busy machine its time.
+pub(crate) const QUICK: Patience = Patience {
     failures: 5,
     first: Duration::from_millis(1),
     longest: Duration::from_millis(20),
-    silence: Duration::from_secs(2),
+    silence: Duration::from_secs(30),
 };

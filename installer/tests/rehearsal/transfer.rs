@@ -1,9 +1,12 @@
 //! Networks and servers that misbehave.
 
+use std::time::Duration;
+
+use installer::Patience;
 use lab_model::Phase;
 
 use crate::image::{MIB, compress, disk_image, noise, seed};
-use crate::lab::{DISK, Lab, digest, is_unbootable};
+use crate::lab::{DISK, Lab, QUICK, digest, is_unbootable};
 use crate::server::{File, Mishap};
 
 #[test]
@@ -53,7 +56,7 @@ fn a_connection_that_falls_silent_is_replaced() {
     let lab = Lab::new();
     lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with([Mishap::SilenceAfter(400_000)]));
 
-    let (outcome, disk) = lab.install(DISK);
+    let (outcome, disk) = lab.install_patiently(DISK, Patience { silence: Duration::from_secs(8), ..QUICK });
 
     outcome.expect("another connection carries the rest");
     assert_eq!(disk[MIB..7 * MIB], lab.raw[MIB..7 * MIB]);
