@@ -133,7 +133,7 @@ mod tests {
             sha256: Sha256([1; 32]),
             compression: Compression::Zstd,
             raw_size: 1536 << 20,
-            raw_sha256: Sha256([2; 32]),
+            raw_sha256: Some(Sha256([2; 32])),
         };
         let files = Files { kernel: file("vmlinuz"), initrd: file("initrd.img"), disk };
 

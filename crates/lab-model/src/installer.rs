@@ -58,8 +58,6 @@ pub struct RemoteDisk {
     pub compression: Compression,
     /// Length of the disk in bytes.
     pub raw_size: u64,
-    /// Of the disk, uncompressed.
-    pub raw_sha256: Sha256,
 }
 
 /// What `kexec_file_load(2)` starts.

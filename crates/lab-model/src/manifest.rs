@@ -61,8 +61,9 @@ pub struct DiskImage {
     pub compression: Compression,
     /// Length of the disk in bytes, a multiple of 512.
     pub raw_size: u64,
-    /// Of the disk, uncompressed.
-    pub raw_sha256: Sha256,
+    /// Of the disk, uncompressed: for whoever wants to compare what is on one. The installer goes by `sha256`, which vouches for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_sha256: Option<Sha256>,
 }
 
 /// How a disk image is compressed.
@@ -189,6 +190,19 @@ mod tests {
         let digest = Sha256(std::array::from_fn(|at| at as u8 * 7));
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!("é".repeat(32).parse::<Sha256>(), Err(NotSha256));
+    }
+
+    #[test]
+    fn the_documented_example_is_a_manifest_with_every_key() {
+        let text = include_str!("../../../docs/examples/images/manifest.json");
+
+        let manifest = ImageManifest::from_json(text).expect("the example");
+
+        // A key with a default that the example leaves out would come back, one that nothing reads would not.
+        let written: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        assert_eq!(serde_json::to_value(&manifest).expect("a manifest has a JSON form"), written);
+        let ImageManifest { disk, installed_arguments, kernel_arguments, .. } = manifest;
+        assert!(disk.raw_sha256.is_some() && installed_arguments.is_some() && !kernel_arguments.is_empty());
     }
 
     #[test]

@@ -40,7 +40,6 @@ impl Lab {
                 sha256: digest(&compressed),
                 compression: Compression::Zstd,
                 raw_size: raw.len() as u64,
-                raw_sha256: digest(&raw),
             },
             seed: RemoteFile { url: server.url("/seed.iso"), size: seed.len() as u64, sha256: digest(&seed) },
             disk: None,

@@ -46,7 +46,6 @@ fn write(machine: &Machine, manifest: &ImageManifest, state: &State) -> Installe
             sha256: disk.sha256,
             compression: disk.compression,
             raw_size: disk.raw_size,
-            raw_sha256: disk.raw_sha256,
         },
         seed: seed::remote(machine, state),
         disk: machine.disk.clone(),

@@ -45,7 +45,7 @@ pub(super) fn compress(disk: &Path, folder: &Path, name: &str, level: i32) -> Re
         sha256: packed.digest(),
         compression: Compression::Zstd,
         raw_size,
-        raw_sha256: raw.digest(),
+        raw_sha256: Some(raw.digest()),
     })
 }
 
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(zstd::zstd_safe::get_frame_content_size(frame).ok().flatten(), Some(3_000_000));
         assert_eq!((image.size, image.raw_size), (packed.len() as u64, 3_000_000));
         assert_eq!(image.sha256, sha256(&packed));
-        assert_eq!(image.raw_sha256, sha256(&content));
+        assert_eq!(image.raw_sha256, Some(sha256(&content)));
     }
 
     #[test]
