@@ -17,7 +17,9 @@ use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, Rou
 use netlink_packet_route::route::{RouteProtocol, RouteScope, RouteType};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
-use nix::libc::{RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE};
+use nix::ifaddrs::getifaddrs;
+use nix::libc::{EADDRNOTAVAIL, RTM_DELADDR, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE};
+use nix::sys::socket::SockaddrStorage;
 
 /// A network interface with hardware behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,17 +74,38 @@ pub fn switch_on(link: &Link) -> io::Result<()> {
 /// # Errors
 /// The kernel refuses.
 pub fn add_address(link: &Link, address: Ipv4Net) -> io::Result<()> {
+    let mut message = about(link, address);
+    message.attributes.push(AddressAttribute::Broadcast(address.broadcast()));
+    request(RTM_NEWADDR, &message, NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// Takes all IPv4 addresses from an interface, and with them the routes that they brought.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn remove_addresses(link: &Link) -> io::Result<()> {
+    for entry in getifaddrs()?.filter(|entry| entry.interface_name == link.name) {
+        let ipv4 = |address: Option<SockaddrStorage>| Some(address?.as_sockaddr_in()?.ip());
+        let Some((address, mask)) = ipv4(entry.address).zip(ipv4(entry.netmask)) else { continue };
+        let Some(address) = Ipv4Net::new(address, mask.to_bits().leading_ones() as u8) else { continue };
+        match request(RTM_DELADDR, &about(link, address), 0) {
+            Ok(()) => {}
+            // It went with another one of its network.
+            Err(error) if error.raw_os_error() == Some(EADDRNOTAVAIL) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn about(link: &Link, address: Ipv4Net) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.family = AddressFamily::Inet;
     message.header.prefix_len = address.prefix();
     message.header.index = link.index;
     let own = IpAddr::V4(address.address());
-    message.attributes = vec![
-        AddressAttribute::Local(own),
-        AddressAttribute::Address(own),
-        AddressAttribute::Broadcast(address.broadcast()),
-    ];
-    request(RTM_NEWADDR, &message, NLM_F_CREATE | NLM_F_REPLACE)
+    message.attributes = vec![AddressAttribute::Local(own), AddressAttribute::Address(own)];
+    message
 }
 
 /// Sends everything that has no other route to `router`.

@@ -27,11 +27,15 @@ pub fn bring_up(mac: Option<MacAddr>) -> Result<Link> {
     Ok(link)
 }
 
-/// Gives an interface an address by DHCP, and keeps the lease renewed while the process lives.
+/// Gives an interface an address by DHCP, its only one, and keeps the lease renewed while the process lives.
 ///
 /// # Errors
 /// No DHCP server gives an address.
 pub fn configure(link: &Link) -> Result<Lease> {
+    // The address of an earlier attempt may be somebody else's by now, and RFC 2131 §4.1 wants 0.0.0.0 as the source until there is one.
+    if let Err(error) = link::remove_addresses(link) {
+        say(format_args!("cannot remove old addresses from {}: {error}", link.name));
+    }
     let (lease, since) = ask(link)?;
     link::add_address(link, lease.address).with_context(|| format!("cannot set {} on {}", lease.address, link.name))?;
     if let Some(router) = lease.router

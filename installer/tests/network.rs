@@ -27,6 +27,16 @@ fn the_interface_gets_what_the_server_gives() {
 }
 
 #[test]
+fn the_addresses_of_an_earlier_attempt_are_gone() {
+    let lab = Lab::new([Offer, Ack(3600)]);
+
+    let host = lab.configure_after(&["10.77.0.55/24", "10.77.0.56/24", "192.0.2.7/32"]);
+
+    let addresses: Vec<_> = host.state.lines().filter_map(|line| line.trim().strip_prefix("inet ")).collect();
+    assert_eq!(addresses, ["10.77.0.100/24 brd 10.77.0.255 scope global eth0"], "{}", host.state);
+}
+
+#[test]
 fn a_packet_that_gets_lost_is_sent_again() {
     let lab = Lab::new([Silence, Offer, Silence, Ack(3600)]);
 
@@ -98,11 +108,19 @@ impl Lab {
 
     /// Configures the host's interface, which has no address before.
     fn configure(&self) -> Host {
+        self.configure_after(&[])
+    }
+
+    /// The same for an interface that has these addresses from before.
+    fn configure_after(&self, old: &'static [&'static str]) -> Host {
         let (told, configured) = channel();
         let (alive, ended) = channel::<()>();
         let host = self.namespace.neighbour(move || {
             run("ip", &["address", "flush", "dev", "eth0"]).expect("an interface");
             run("ip", &["link", "set", "eth0", "down"]).expect("an interface");
+            for address in old {
+                run("ip", &["address", "add", address, "dev", "eth0"]).expect("an interface");
+            }
             let link = interface();
             link::switch_on(&link).expect("root of this network");
             let lease = network::configure(&link).expect("the server gives an address");
