@@ -1,11 +1,14 @@
 //! One attempt at installing the machine that this runs on: every phase, from drivers to reboot.
 
 use std::fs;
+use std::path::Path;
 
 use lab_model::Phase;
 use nix::sys::reboot::RebootMode;
 
 use crate::command_line::CommandLine;
+use crate::console::say;
+use crate::controller::{self, Kind};
 use crate::install::{Failure, Surroundings, install};
 use crate::size::Size;
 use crate::{Patience, Reports, config, disk, http, modules, network, reboot};
@@ -52,9 +55,13 @@ fn attempt(around: &Surroundings<'_>) -> Result<RebootMode, Failure> {
     reports.deliver_to(&config.events_url);
     reports.reached(Phase::Config, format_args!("machine {}", config.machine));
 
-    let disks = disk::wait().map_err(Failure::of(Phase::Disk))?;
-    let disk = disk::choose(&disks, config.disk.as_deref(), config.disk_image.raw_size)
-        .map_err(|refused| Failure { phase: Phase::Disk, reason: explain(&refused) })?;
+    let disks = disk::wait(config.disk.as_ref()).map_err(Failure::of(Phase::Disk))?;
+    let undriven = controller::undriven(Path::new("/sys"));
+    for controller in undriven.iter().filter(|controller| controller.kind != Kind::Network) {
+        say(format_args!("{controller} has no driver: what is attached to it is not seen"));
+    }
+    let disk = disk::choose(&disks, &undriven, config.disk.as_ref(), config.disk_image.raw_size)
+        .map_err(Failure::of(Phase::Disk))?;
     reports.reached(Phase::Disk, format_args!("{} ({})", disk.path().display(), Size(disk.size)));
 
     install(&config, &disk.path(), around)?;
@@ -62,14 +69,4 @@ fn attempt(around: &Surroundings<'_>) -> Result<RebootMode, Failure> {
     let mode = reboot::prepare(&config, agent, patience);
     reports.reached(Phase::Boot, reboot::describe(&mode));
     Ok(mode)
-}
-
-/// A missing disk may be a missing driver.
-fn explain(refused: &disk::Refused) -> String {
-    match (refused, &modules::undriven()[..]) {
-        (disk::Refused::None { .. } | disk::Refused::Missing { .. }, [_, ..]) => {
-            format!("{refused}; without a driver: {}", modules::undriven().join(", "))
-        }
-        _ => refused.to_string(),
-    }
 }

@@ -4,7 +4,7 @@
 //!
 //! | phase | does | file |
 //! | --- | --- | --- |
-//! | start | loads drivers by the initrd's own `modprobe` | [`modules`] |
+//! | start | loads drivers by the initrd's own `modprobe` | [`modules`], [`controller`] |
 //! | network | switches the interface on, gets an address | [`network`], [`dhcp`], [`link`] |
 //! | config | learns from the server what to install | [`command_line`], [`config`] |
 //! | disk | chooses the disk, or refuses to guess | [`disk`] |
@@ -25,6 +25,7 @@ pub mod block;
 pub mod command_line;
 pub mod config;
 pub mod console;
+pub mod controller;
 pub mod device;
 pub mod dhcp;
 pub mod disk;

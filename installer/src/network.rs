@@ -12,9 +12,9 @@ use lab_model::MacAddr;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt};
 
 use crate::console::say;
+use crate::controller::{self, Kind};
 use crate::dhcp::{Answer, CLIENT_PORT, Client, Lease, Lifetime, SERVER_PORT};
 use crate::link::{self, Link};
-use crate::modules;
 
 /// Brings up the interface with this hardware address, or the only one.
 ///
@@ -58,7 +58,9 @@ fn find(mac: Option<MacAddr>) -> Result<Link> {
         match choose(&links, mac) {
             Ok(link) => return Ok(link.clone()),
             Err(reason) if Instant::now() > deadline => {
-                let undriven = modules::undriven();
+                let undriven = controller::undriven(Path::new("/sys")).into_iter();
+                let undriven: Vec<_> =
+                    undriven.filter(|one| one.kind == Kind::Network).map(|one| one.to_string()).collect();
                 match &undriven[..] {
                     [] => bail!(reason),
                     _ => bail!("{reason}; the image's initrd has no driver for: {}", undriven.join(", ")),

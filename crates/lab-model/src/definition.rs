@@ -50,7 +50,7 @@ pub struct Definition {
     /// Written by the first pvmlab for its boot script; the image's manifest rules here.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub initrd: String,
-    /// The disk that is written, as the target's kernel names it (`/dev/vdb`); absent: its only disk.
+    /// The disk that is written, in one of [`crate::DiskName`]'s forms (`/dev/vdb`, `serial:…`); empty or absent: its only disk.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub disk: String,
     /// How the installed system is started; a reboot through the firmware unless said otherwise.

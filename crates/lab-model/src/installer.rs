@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AfterInstall, Compression, MachineName, Sha256};
+use crate::{AfterInstall, Compression, DiskName, MachineName, Sha256};
 
 /// The word on the kernel's command line that carries the URL of the installer's configuration.
 pub const CONFIG_ARGUMENT: &str = "pvmlab.config";
@@ -20,9 +20,9 @@ pub struct InstallerConfig {
     pub disk_image: RemoteDisk,
     /// The cloud-init seed: an ISO 9660 image with volume label `cidata`.
     pub seed: RemoteFile,
-    /// The disk to write, as `/dev/…`; `None`: the only one there is.
+    /// The disk to write; `None`: the only one there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disk: Option<String>,
+    pub disk: Option<DiskName>,
     /// How the installed system is started.
     pub after_install: AfterInstall,
     /// The installed system's kernel, for `kexec`; `None` where the image does not say: then it reboots.

@@ -12,6 +12,7 @@ mod text;
 
 mod arch;
 mod definition;
+mod disk;
 mod event;
 mod firmware;
 mod installer;
@@ -25,9 +26,12 @@ mod status;
 
 pub use arch::{Arch, NotArch};
 pub use definition::{AfterInstall, Definition, Format, MalformedDefinition, Role};
+pub use disk::{DiskName, NotDiskName};
 pub use event::{Event, FetchedFile, InstallerReport, Phase, Stage, What};
 pub use firmware::Firmware;
-pub use installer::{CONFIG_ARGUMENT, InstallerConfig, Kexec, RemoteDisk, RemoteFile, VENDOR_CLASS};
+pub use installer::{
+    CONFIG_ARGUMENT, InstallerConfig, Kexec, RemoteDisk, RemoteFile, VENDOR_CLASS,
+};
 pub use inventory::{DefinitionFile, Inventory, Problem, Reason};
 pub use mac::{MacAddr, NotMacAddr};
 pub use machine::{Invalid, Machine};

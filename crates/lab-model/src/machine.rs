@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::definition::{AfterInstall, Definition, Role};
-use crate::{Arch, ImageName, Ipv4Net, MacAddr, MachineName};
+use crate::{Arch, DiskName, ImageName, Ipv4Net, MacAddr, MachineName, NotDiskName};
 
 /// A machine of the lab. Whoever holds one need not check it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub struct Machine {
     pub image: Option<ImageName>,
     /// The public keys that may log in, one `authorized_keys` line each.
     pub ssh_keys: Vec<String>,
-    /// The disk that is written, as the target's kernel names it; `None`: its only disk.
-    pub disk: Option<String>,
+    /// The disk that is written; `None`: its only disk.
+    pub disk: Option<DiskName>,
     /// How the installed system is started.
     pub after_install: AfterInstall,
 }
@@ -62,9 +62,9 @@ pub enum Invalid {
     /// A line of `ssh_key` that sshd would not read.
     #[error("ssh_key: line {0} is not a public key: expected a form such as `ssh-ed25519 AAAA… comment`")]
     SshKey(usize),
-    /// Not a device path.
-    #[error("disk: `{0}` is not a disk: expected a path such as `/dev/vda`")]
-    Disk(String),
+    /// Not the name of a whole disk.
+    #[error("disk: {0}")]
+    Disk(NotDiskName),
 }
 
 impl Machine {
@@ -93,8 +93,7 @@ impl Machine {
         }
         let disk = match definition.disk.as_str() {
             "" => None,
-            path if path.starts_with("/dev/") && !path.contains("..") => Some(path.to_owned()),
-            other => return Err(Invalid::Disk(other.to_owned())),
+            name => Some(name.parse().map_err(Invalid::Disk)?),
         };
         Ok(Self {
             name: definition.name.clone(),
@@ -173,7 +172,10 @@ mod tests {
         assert_eq!(machine("ipv6 = 'fd00::10/129'"), Err(Invalid::Ipv6("fd00::10/129".to_owned())));
         assert_eq!(machine("pxeboot = true"), Err(Invalid::NoImage));
         assert_eq!(machine("ssh_key = \"ssh-ed25519 AAAA a\\npassword\""), Err(Invalid::SshKey(2)));
-        assert_eq!(machine("disk = '/etc/passwd'"), Err(Invalid::Disk("/etc/passwd".to_owned())));
+        assert_eq!(
+            machine("disk = '/dev/vda1'").map_err(|error| error.to_string()),
+            Err("disk: `/dev/vda1` is a partition: expected the whole disk, `/dev/vda`".to_owned())
+        );
     }
 
     fn machine(more: &str) -> Result<Machine, Invalid> {

@@ -80,7 +80,7 @@ async fn the_installer_can_fetch_all_that_its_configuration_names() {
     let answer = lab.get("/config/52-54-00-AA-00-01").await;
     let config: InstallerConfig = serde_json::from_slice(&answer.body).expect("a configuration");
 
-    assert_eq!((config.machine.as_str(), config.disk.as_deref()), ("web", Some("/dev/vdb")));
+    assert_eq!((config.machine.as_str(), config.disk), ("web", "/dev/vdb".parse().ok()));
     assert_eq!(config.events_url, "http://10.77.0.1/events/52:54:00:aa:00:01");
     let seed = lab.get(path(&config.seed.url)).await;
     assert_eq!((seed.body.len() as u64, sha256(&seed.body)), (config.seed.size, config.seed.sha256));
