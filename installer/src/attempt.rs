@@ -11,13 +11,14 @@ use crate::console::say;
 use crate::controller::{self, Kind};
 use crate::install::{Failure, Surroundings, install};
 use crate::size::Size;
-use crate::{Patience, Reports, config, disk, http, modules, network, reboot};
+use crate::{Patience, Reports, backlog, config, disk, http, modules, network, reboot};
 
 /// Installs the machine and starts its system. Returns only when that failed; the reason is on the console and at the server.
 pub fn run() {
     let patience = Patience::SERVER;
     let agent = http::agent(patience.silence);
     let reports = Reports::start(Patience::REPORTS);
+    backlog::take(Path::new(BACKLOG)).into_iter().for_each(|report| reports.again(report));
     let around = Surroundings { agent: &agent, patience, reports: &reports };
     match attempt(&around) {
         Ok(mode) => {
@@ -26,7 +27,7 @@ pub fn run() {
         }
         Err(Failure { phase, reason }) => {
             reports.failed(phase, &reason);
-            reports.finish();
+            backlog::keep(Path::new(BACKLOG), &reports.finish());
         }
     }
 }
@@ -49,6 +50,10 @@ fn attempt(around: &Surroundings<'_>) -> Result<RebootMode, Failure> {
 
     let link = network::bring_up(command_line.mac).map_err(Failure::of(Phase::Network))?;
     let lease = network::configure(&link).map_err(Failure::of(Phase::Network))?;
+    // Whatever fails from here on, and whatever failed before, the server hears of it.
+    if let Some(events) = &command_line.events {
+        reports.deliver_to(events);
+    }
     reports.reached(Phase::Network, format_args!("{} has {} from {}", link.name, lease.address, lease.server));
 
     let config = config::fetch(agent, &url, patience).map_err(Failure::of(Phase::Config))?;
@@ -70,3 +75,6 @@ fn attempt(around: &Surroundings<'_>) -> Result<RebootMode, Failure> {
     reports.reached(Phase::Boot, reboot::describe(&mode));
     Ok(mode)
 }
+
+/// In the initrd's own memory: it lasts until the machine restarts.
+const BACKLOG: &str = "/pvmlab-backlog";

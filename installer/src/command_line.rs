@@ -1,12 +1,14 @@
 //! The kernel's command line, as far as it speaks to the installer.
 
-use lab_model::{CONFIG_ARGUMENT, MacAddr};
+use lab_model::{CONFIG_ARGUMENT, EVENTS_ARGUMENT, MacAddr, SHELL_ARGUMENT};
 
 /// What the boot script tells the installer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommandLine {
     /// Where the configuration is (`pvmlab.config=URL`).
     pub config: Option<String>,
+    /// Where reports are posted until the configuration says so itself (`pvmlab.events=URL`).
+    pub events: Option<String>,
     /// The interface that the machine booted from: `pvmlab.mac=`, or pxelinux's `BOOTIF=`, or the end of the configuration's URL.
     pub mac: Option<MacAddr>,
     /// Whether somebody wants a shell before the installation, and again when it fails (`initrd.mode=shell`).
@@ -27,7 +29,13 @@ impl CommandLine {
         // `BOOTIF=01-52-54-00-12-34-56`: the hardware type of RFC 1700 comes first.
         let booted = || last("BOOTIF").and_then(|value| value.strip_prefix("01-").unwrap_or(value).parse().ok());
         let asked = || config.as_deref()?.rsplit(['/', '=']).next()?.parse().ok();
-        Self { mac: named.or_else(booted).or_else(asked), shell: last("initrd.mode") == Some("shell"), config }
+        let (mode, shell) = SHELL_ARGUMENT.split_once('=').expect("the contract writes it with a value");
+        Self {
+            mac: named.or_else(booted).or_else(asked),
+            events: last(EVENTS_ARGUMENT).map(str::to_owned),
+            shell: last(mode) == Some(shell),
+            config,
+        }
     }
 }
 
@@ -47,6 +55,15 @@ mod tests {
         ] {
             assert_eq!(CommandLine::parse(text).mac, Some(MAC), "{text}");
         }
+    }
+
+    #[test]
+    fn reports_have_an_address_before_there_is_a_configuration() {
+        let text = "pvmlab.config=http://10.0.0.1/c pvmlab.events=http://10.0.0.1/events/52:54:00:12:34:56";
+
+        let events = CommandLine::parse(text).events;
+
+        assert_eq!(events.as_deref(), Some("http://10.0.0.1/events/52:54:00:12:34:56"));
     }
 
     #[test]

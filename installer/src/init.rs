@@ -18,7 +18,7 @@ use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::command_line::CommandLine;
 use crate::console::say;
-use crate::reboot;
+use crate::{reboot, shell};
 
 /// What PID 1 asks its child to be, as that one's only argument.
 pub const ATTEMPT: &str = "attempt";
@@ -38,11 +38,16 @@ pub fn run() -> ! {
     }
     let text = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     if CommandLine::parse(&text).shell {
-        loop {
-            say("a shell, because of initrd.mode=shell; leave it to install");
-            report(spawn(SHELL));
-            report(spawn(ATTEMPT));
+        if shell::is_there(Path::new("/")) {
+            loop {
+                say("a shell, because of initrd.mode=shell; leave it with `exit` to install");
+                report(spawn(SHELL));
+                report(spawn(ATTEMPT));
+                // Neither a shell that does not start nor an attempt that fails at once fills the console faster than people read.
+                thread::sleep(BEFORE_THE_NEXT_SHELL);
+            }
         }
+        say(format_args!("initrd.mode=shell, but the image's initrd has no {}: installing without", shell::PROGRAM));
     }
     for seconds in DELAYS {
         report(spawn(ATTEMPT));
@@ -100,6 +105,8 @@ fn report(outcome: Result<WaitStatus>) {
         Err(error) => say(format_args!("{error:#}")),
     }
 }
+
+const BEFORE_THE_NEXT_SHELL: Duration = Duration::from_secs(5);
 
 /// The delays between attempts, in seconds.
 const DELAYS: [u64; 7] = [5, 10, 20, 40, 80, 160, 300];

@@ -21,6 +21,7 @@
 //! ISO 9660 image, and what they contain is nobody's business.
 
 pub mod attempt;
+pub mod backlog;
 pub mod block;
 pub mod command_line;
 pub mod config;

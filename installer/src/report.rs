@@ -19,7 +19,7 @@ use crate::{Patience, http};
 #[derive(Debug)]
 pub struct Reports {
     queue: SyncSender<Message>,
-    courier: JoinHandle<()>,
+    courier: JoinHandle<VecDeque<InstallerReport>>,
 }
 
 impl Reports {
@@ -32,7 +32,7 @@ impl Reports {
         Self { queue, courier }
     }
 
-    /// Says where reports are posted, as the configuration has it.
+    /// Says where reports are posted.
     pub fn deliver_to(&self, url: &str) {
         self.send(Message::Url(url.to_owned()));
     }
@@ -57,10 +57,15 @@ impl Reports {
         self.report(InstallerReport { phase, percent: None, failure, detail: None });
     }
 
-    /// Delivers what is waiting, and stops.
-    pub fn finish(self) {
+    /// Adds what an earlier attempt could not deliver.
+    pub fn again(&self, report: InstallerReport) {
+        self.report(report);
+    }
+
+    /// Delivers what is waiting, and stops; returns what could not be delivered.
+    pub fn finish(self) -> Vec<InstallerReport> {
         drop(self.queue);
-        let _ = self.courier.join();
+        self.courier.join().map(Vec::from).unwrap_or_default()
     }
 
     fn report(&self, report: InstallerReport) {
@@ -103,7 +108,7 @@ struct Courier {
 }
 
 impl Courier {
-    fn run(&mut self, messages: &Receiver<Message>) {
+    fn run(mut self, messages: &Receiver<Message>) -> VecDeque<InstallerReport> {
         let mut failures = 0;
         loop {
             let next = match failures {
@@ -123,7 +128,10 @@ impl Courier {
                     continue;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.say_farewell(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.say_farewell();
+                    return self.waiting;
+                }
             }
             failures = if self.post_all() { 0 } else { failures + 1 };
         }

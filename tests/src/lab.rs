@@ -154,6 +154,7 @@ impl Lab {
             initrd: String::new(),
             disk: String::new(),
             after_install: AfterInstall::Reboot,
+            installer_shell: false,
         }
     }
 

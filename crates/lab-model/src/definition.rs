@@ -56,6 +56,9 @@ pub struct Definition {
     /// How the installed system is started; a reboot through the firmware unless said otherwise.
     #[serde(default, skip_serializing_if = "AfterInstall::is_default")]
     pub after_install: AfterInstall,
+    /// Whether its installer starts with a shell on the console, and installs when that is left.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub installer_shell: bool,
 }
 
 /// What a machine is in the lab.
@@ -140,6 +143,10 @@ fn from_json(text: &str) -> Result<Definition, MalformedDefinition> {
     })?;
     reader.end().map_err(|error| MalformedDefinition(error.to_string()))?;
     Ok(definition)
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn is_zero(port: &u16) -> bool {

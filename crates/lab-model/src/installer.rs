@@ -7,6 +7,12 @@ use crate::{AfterInstall, Compression, DiskName, MachineName, Sha256};
 /// The word on the kernel's command line that carries the URL of the installer's configuration.
 pub const CONFIG_ARGUMENT: &str = "pvmlab.config";
 
+/// The word that carries the URL for reports, which holds before there is a configuration.
+pub const EVENTS_ARGUMENT: &str = "pvmlab.events";
+
+/// The word that asks for a shell before the installation.
+pub const SHELL_ARGUMENT: &str = "initrd.mode=shell";
+
 /// The DHCP vendor class (option 60) by which the server tells the installer from the installed system.
 pub const VENDOR_CLASS: &str = "pvmlab-installer";
 

@@ -29,6 +29,8 @@ pub struct Machine {
     pub disk: Option<DiskName>,
     /// How the installed system is started.
     pub after_install: AfterInstall,
+    /// Whether its installer starts with a shell on the console.
+    pub installer_shell: bool,
 }
 
 /// What keeps a definition from being a machine; the message names the key, its value and what was expected.
@@ -106,6 +108,7 @@ impl Machine {
             ssh_keys: ssh_keys(&definition.ssh_key)?,
             disk,
             after_install: definition.after_install,
+            installer_shell: definition.installer_shell,
         })
     }
 }
@@ -177,6 +180,31 @@ mod tests {
             Err("disk: `/dev/vda1` is a partition: expected the whole disk, `/dev/vda`".to_owned())
         );
     }
+
+    #[test]
+    fn the_example_of_every_key_is_a_machine() {
+        let definition = Definition::parse(EXAMPLE, Format::Toml).expect("a definition");
+
+        let machine = Machine::new(&definition, "10.77.0.1/24".parse().expect("a network")).expect("a machine");
+
+        assert_eq!((machine.disk, machine.installer_shell), ("serial:S4EWNX0N123456".parse().ok(), true));
+        assert_eq!(machine.ssh_keys.len(), 2);
+    }
+
+    #[test]
+    fn the_example_of_every_key_has_every_key() {
+        let example: toml::Table = toml::from_str(EXAMPLE).expect("TOML");
+        // What the parser offers in place of a key that it does not know: "…, expected one of `a`, `b`".
+        let error = Definition::parse("'?' = 0", Format::Toml).expect_err("an unknown key").to_string();
+        let known = error.split_once("expected one of").expect("what is known").1;
+
+        let mut known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+        known.sort_unstable();
+
+        assert_eq!(example.keys().collect::<Vec<_>>(), known);
+    }
+
+    const EXAMPLE: &str = include_str!("../../../docs/examples/machines/every-key.toml");
 
     fn machine(more: &str) -> Result<Machine, Invalid> {
         let text = format!("name = 'web'\narch = 'aarch64'\nmac = '52:54:00:00:00:01'\n{more}");

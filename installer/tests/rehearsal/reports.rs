@@ -1,6 +1,9 @@
 //! What the server hears of an installation.
 
-use crate::lab::{DISK, Lab};
+use installer::Reports;
+use lab_model::{InstallerReport, Phase};
+
+use crate::lab::{DISK, Lab, QUICK};
 use crate::server::File;
 
 #[test]
@@ -41,6 +44,44 @@ fn a_failure_is_the_last_report_and_has_its_reason() {
     let last = lab.server.posts().pop().expect("a report");
     let report: lab_model::InstallerReport = serde_json::from_str(&last).expect("a report in JSON");
     assert_eq!(report.failure, Some(failure.reason));
+}
+
+#[test]
+fn a_failure_without_a_network_is_reported_by_the_next_attempt() {
+    let lab = Lab::new();
+    let first = Reports::start(QUICK);
+    first.failed(Phase::Network, "no DHCP server answered");
+
+    let undelivered = first.finish();
+    let second = Reports::start(QUICK);
+    undelivered.into_iter().for_each(|report| second.again(report));
+    second.reached(Phase::Network, "eth0 has an address");
+    second.deliver_to(&lab.server.url("/events"));
+    second.failed(Phase::Config, "nobody has defined this machine");
+
+    assert_eq!(second.finish(), []);
+    let reports: Vec<InstallerReport> =
+        lab.server.posts().iter().map(|post| serde_json::from_str(post).expect("a report in JSON")).collect();
+    let heard: Vec<_> = reports.iter().map(|report| (report.phase, report.failure.as_deref())).collect();
+    assert_eq!(
+        heard,
+        [
+            (Phase::Network, Some("no DHCP server answered")),
+            (Phase::Network, None),
+            (Phase::Config, Some("nobody has defined this machine")),
+        ]
+    );
+}
+
+#[test]
+fn what_no_server_takes_comes_back() {
+    let reports = Reports::start(QUICK);
+    reports.deliver_to("http://127.0.0.1:1/events");
+    reports.failed(Phase::Config, "no answer");
+
+    let failures: Vec<_> = reports.finish().into_iter().filter_map(|report| report.failure).collect();
+
+    assert_eq!(failures, ["no answer"]);
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub enum Boot {
         image: ImageName,
         /// What it is installed for.
         arch: Arch,
+        /// Whether the installer starts with a shell.
+        shell: bool,
     },
     /// Whatever is on its disk: nothing comes from us.
     Local,
@@ -99,7 +101,12 @@ pub fn decide_script(machine: Option<&Machine>, found: Option<Arch>) -> Boot {
         Some(found) if found != machine.arch => {
             Boot::Refuse(Refusal::WrongArch { machine: machine.name.clone(), defined: machine.arch, found })
         }
-        Some(_) | None => Boot::Install { machine: machine.name.clone(), image: image.clone(), arch: machine.arch },
+        Some(_) | None => Boot::Install {
+            machine: machine.name.clone(),
+            image: image.clone(),
+            arch: machine.arch,
+            shell: machine.installer_shell,
+        },
     }
 }
 
@@ -199,7 +206,7 @@ mod tests {
         let boot = decide(Some(&web), Firmware::Ipxe);
 
         let (name, image) = ("web".parse().expect("a name"), "debian-12".parse().expect("an image"));
-        assert_eq!(boot, Boot::Install { machine: name, image, arch: Arch::Aarch64 });
+        assert_eq!(boot, Boot::Install { machine: name, image, arch: Arch::Aarch64, shell: false });
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use lab_model::{Arch, CONFIG_ARGUMENT, ImageManifest, MacAddr, MachineName};
+use lab_model::{Arch, CONFIG_ARGUMENT, EVENTS_ARGUMENT, ImageManifest, MacAddr, MachineName, SHELL_ARGUMENT};
 
 use super::{BaseUrl, Boot};
 
@@ -21,8 +21,8 @@ pub fn autoexec(base: BaseUrl) -> String {
 /// `image` is the manifest of the image to be installed; `None` where the server does not have it: then the script says so.
 pub fn script(boot: &Boot, mac: MacAddr, image: Option<&ImageManifest>, base: BaseUrl) -> String {
     match (boot, image) {
-        (Boot::Install { machine, .. }, Some(manifest)) => install(machine, mac, manifest, base),
-        (Boot::Install { machine, image, arch }, None) => message(&[
+        (Boot::Install { machine, shell, .. }, Some(manifest)) => install(machine, mac, manifest, *shell, base),
+        (Boot::Install { machine, image, arch, .. }, None) => message(&[
             &format!("{machine} should get the image {image} for {arch}, but the server does not have it."),
             &format!("Put it into images/{image}/{arch}/ with its manifest.json, then start this machine again."),
         ]),
@@ -51,7 +51,7 @@ const READING: u32 = 10;
 
 /// The kernel and initrd of the image, with the installer laid over it: iPXE makes its cpio header itself, and gives EFI
 /// kernels all of it as `initrd.magic`.
-fn install(machine: &MachineName, mac: MacAddr, manifest: &ImageManifest, base: BaseUrl) -> String {
+fn install(machine: &MachineName, mac: MacAddr, manifest: &ImageManifest, shell: bool, base: BaseUrl) -> String {
     if let Some(word) = manifest.kernel_arguments.iter().find(|word| !is_plain_word(word)) {
         return message(&[
             &format!("the image {} cannot be started: a boot script cannot carry its kernel argument", manifest.name),
@@ -59,8 +59,11 @@ fn install(machine: &MachineName, mac: MacAddr, manifest: &ImageManifest, base: 
         ]);
     }
     let file = |file| base.image(&manifest.name, manifest.arch, file, mac);
-    let mut arguments = format!("initrd=initrd.magic rdinit={INSTALLER} {CONFIG_ARGUMENT}={}", base.config(mac));
-    for word in &manifest.kernel_arguments {
+    let (config, events) = (base.config(mac), base.events(mac));
+    let mut arguments =
+        format!("initrd=initrd.magic rdinit={INSTALLER} {CONFIG_ARGUMENT}={config} {EVENTS_ARGUMENT}={events}");
+    // The definition speaks last: of a word that comes twice, the last counts.
+    for word in manifest.kernel_arguments.iter().map(String::as_str).chain(shell.then_some(SHELL_ARGUMENT)) {
         arguments.push(' ');
         arguments.push_str(word);
     }
@@ -155,6 +158,16 @@ mod tests {
     }
 
     #[test]
+    fn a_shell_that_a_definition_asks_for_has_the_last_word() {
+        let Boot::Install { machine, image, arch, .. } = web() else { panic!("web gets an image") };
+        let boot = Boot::Install { machine, image, arch, shell: true };
+
+        let script = script(&boot, MAC, Some(&manifest(&["initrd.mode=auto"])), BASE);
+
+        assert!(script.contains(" initrd.mode=auto initrd.mode=shell || goto failed\n"), "{script}");
+    }
+
+    #[test]
     fn a_machine_whose_image_is_missing_says_where_it_belongs() {
         insta::assert_snapshot!(script(&web(), MAC, None, BASE));
     }
@@ -224,6 +237,7 @@ mod tests {
             machine: "web".parse().expect("a name"),
             image: "debian-12".parse().expect("a name"),
             arch: Arch::Aarch64,
+            shell: false,
         }
     }
 
