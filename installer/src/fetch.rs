@@ -254,7 +254,9 @@ pub enum FetchError {
         reason: String,
     },
     /// The file is not as long as the server's own configuration says.
-    #[error("{url}: expected {expected} bytes, the server has {found}; the image's manifest and its file do not match")]
+    #[error(
+        "{url}: expected {expected} bytes, the server has {found}; the image's manifest and its file do not match: run `pxe-server check` on the server"
+    )]
     Length {
         /// What was asked for.
         url: String,
@@ -270,13 +272,18 @@ pub enum FetchError {
         url: String,
     },
     /// The server sends whole files only, so a broken transfer cannot go on.
-    #[error("{url}: the connection broke, and the server does not send the rest of a file (no `Range`)")]
+    #[error(
+        "{url}: the connection broke, and the server does not send the rest of a file (no `Range`): \
+             let machines reach pxe-server itself, without a proxy"
+    )]
     NoRanges {
         /// What was asked for.
         url: String,
     },
     /// The document is longer than anything sensible.
-    #[error("{url}: expected at most {limit} bytes")]
+    #[error(
+        "{url}: expected at most {limit} bytes: is it pxe-server that answers there, of the installer's own version?"
+    )]
     TooLong {
         /// What was asked for.
         url: String,
@@ -284,7 +291,10 @@ pub enum FetchError {
         limit: u64,
     },
     /// The file is not the one that was meant.
-    #[error("{url}: expected SHA-256 {expected}, found {found}; the file on the server is damaged or was replaced")]
+    #[error(
+        "{url}: expected SHA-256 {expected}, found {found}; the file on the server is damaged or was replaced: \
+             run `pxe-server check` there, and put it there anew"
+    )]
     Digest {
         /// What was asked for.
         url: String,

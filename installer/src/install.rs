@@ -73,7 +73,7 @@ pub fn install(config: &InstallerConfig, disk: &Path, around: &Surroundings<'_>)
         return Err(Failure {
             phase: Phase::Verify,
             reason: format!(
-                "{}: expected SHA-256 {}, found {digest}; the image on the server is damaged or was replaced, the disk was left unbootable",
+                "{}: expected SHA-256 {}, found {digest}; the disk was left unbootable, because the image on the server is damaged or was replaced: find out by `pxe-server check` there, and put it there anew",
                 image.url, image.sha256
             ),
         });

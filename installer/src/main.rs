@@ -8,14 +8,14 @@ use installer::{Patience, attempt, init, rehearse, shell};
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        // The kernel gives its init whatever words it did not understand itself.
+        _ if std::process::id() == 1 => init::run(),
         ["rehearse", "--config", url, "--disk", disk] => {
             match rehearse::rehearse(url, Path::new(disk), Patience::SERVER) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(_) => ExitCode::FAILURE,
             }
         }
-        // The kernel gives its init whatever words it did not understand itself.
-        _ if std::process::id() == 1 => init::run(),
         [init::ATTEMPT] if is_child_of_init() => {
             attempt::run();
             ExitCode::FAILURE
@@ -25,8 +25,16 @@ fn main() -> ExitCode {
             eprintln!("{error:#}");
             ExitCode::FAILURE
         }
-        _ => {
+        ["--help" | "-h" | "help"] | ["rehearse", "--help" | "-h"] => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        [] => {
             eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+        _ => {
+            eprintln!("installer: cannot make sense of `{}`\n\n{USAGE}", arguments.join(" "));
             ExitCode::from(2)
         }
     }
@@ -39,5 +47,11 @@ fn is_child_of_init() -> bool {
 }
 
 const USAGE: &str = "\
-The installer is PID 1 of a network-booted machine. As an ordinary process it only rehearses, with a file in the disk's place:
-usage: installer rehearse --config URL --disk FILE";
+The installer is PID 1 of a network-booted machine; pxe-server hands it out. As an ordinary process it only rehearses an
+installation, with a plain file in the disk's place, which has to be there and as long as the disk is to be.
+
+usage: installer rehearse --config URL --disk FILE
+
+example:
+  truncate -s 10G disk.raw
+  installer rehearse --config http://10.77.0.1/config/52:54:00:12:34:56 --disk disk.raw";

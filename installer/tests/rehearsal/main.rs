@@ -5,6 +5,7 @@ mod lab;
 mod server;
 
 mod disk;
+mod program;
 mod reports;
 mod table;
 mod transfer;
