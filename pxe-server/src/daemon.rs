@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::boot_files::BootFile;
 use crate::config::Config;
-use crate::leases::Leases;
+use crate::leases::{Keeper, Leases};
 use crate::sockets::{Bound, Lan};
 use crate::state::State;
 use crate::tasks::Tasks;
@@ -59,7 +59,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
 
     let state = State::open(&config.state())?;
     let (reader, inventory) = inventory::open(&config.definitions(), lab.server)?;
-    let (journal, writer) = journal::open(&state.events(), inventory.clone()).await?;
+    let (journal, writer) = journal::open(&state.events(), inventory.clone())?;
     let (image_reader, images) = images::open(&config.images());
 
     let shutdown = CancellationToken::new();
@@ -72,7 +72,8 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         let (leases, known) = Leases::open(&state.leases(), config.dhcp.durability)?;
         let mut engine = Engine::new(lab.engine(config, url), inventory.borrow().clone());
         known.into_iter().for_each(|lease| engine.restore(lease));
-        let dhcp = dhcp::Server::new(engine, leases, link, inventory.clone(), journal.clone());
+        let keeper = Keeper::start(leases)?;
+        let dhcp = dhcp::Server::new(engine, keeper, link, inventory.clone(), journal.clone());
         let record = first_file::record(journal.clone(), dhcp.clients());
         clients = Some(dhcp.clients()).filter(|_| !config.http.trust_any_client);
         tasks.spawn("dhcp", dhcp.run(shutdown.clone()));

@@ -61,7 +61,7 @@ pub(crate) fn record(journal: Journal, clients: watch::Receiver<Clients>) -> imp
 
 fn machine(clients: &watch::Receiver<Clients>, client: SocketAddr) -> Option<MacAddr> {
     let IpAddr::V4(address) = client.ip() else { return None };
-    clients.borrow().get(&address).copied()
+    clients.borrow().holder(address)
 }
 
 #[cfg(test)]

@@ -1,21 +1,26 @@
 //! What happened to each machine: recorded by every service, kept on disk, folded into timelines.
 //!
 //! One task writes. Recording never waits: when events come faster than the disk takes them, the surplus is counted and
-//! dropped, because no machine's boot may depend on what we write down about it.
+//! dropped, because no machine's boot may depend on what we write down about it. Events of machines that nobody defined
+//! go to a file of their own, so that a flood of them leaves the others' alone.
 
-use std::io::{self, SeekFrom};
-use std::path::{Path, PathBuf};
+mod file;
+
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use anyhow::Context;
 use jiff::Timestamp;
 use lab_model::{Event, Inventory, MacAddr, What};
 use pxe_proto::boot::Timelines;
-use tokio::fs::{self, File, OpenOptions};
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::sync::{broadcast, mpsc, watch};
-use tracing::{debug, warn};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use self::file::EventFile;
 
 /// How services record what happened, and see what happened so far. Clones are the same journal.
 #[derive(Clone, Debug)]
@@ -34,32 +39,48 @@ pub(crate) struct Writer {
     published: watch::Sender<Arc<Timelines>>,
     inventory: watch::Receiver<Arc<Inventory>>,
     dropped: Arc<AtomicU64>,
-    file: Rotated,
+    files: Files,
+}
+
+/// Where events are on disk.
+struct Files {
+    machines: EventFile,
+    strangers: EventFile,
 }
 
 /// How many events wait for the writer before new ones are dropped.
 const QUEUE: usize = 1024;
 /// How many events a follower may be behind before it misses some.
-const FOLLOWER_QUEUE: usize = 256;
-/// How long the file gets before it becomes the old one: two of them are the journal.
+const FOLLOWER_QUEUE: usize = 1024;
+/// How long a file gets before it becomes the old one: two of them are kept.
 const FILE_BYTES: u64 = 1 << 20;
+/// The same for machines that nobody defined.
+const STRANGERS_FILE_BYTES: u64 = 256 << 10;
+/// The name of their file, beside the other.
+const STRANGERS: &str = "strangers.jsonl";
+/// How long a disk that refused is left alone, where no new event asks for it.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Opens the journal at `path` and reads back what happened before.
 ///
 /// # Errors
-/// The file cannot be opened. What cannot be understood in it is skipped.
-pub(crate) async fn open(path: &Path, inventory: watch::Receiver<Arc<Inventory>>) -> anyhow::Result<(Journal, Writer)> {
-    let file = Rotated::open(path.to_owned(), FILE_BYTES).await?;
+/// A file cannot be opened. What cannot be understood in it is skipped.
+pub(crate) fn open(path: &Path, inventory: watch::Receiver<Arc<Inventory>>) -> anyhow::Result<(Journal, Writer)> {
+    let files = Files {
+        machines: EventFile::open(path.to_owned(), FILE_BYTES)?,
+        strangers: EventFile::open(path.with_file_name(STRANGERS), STRANGERS_FILE_BYTES)?,
+    };
+    let mut events = files.machines.read_back()?;
+    events.extend(files.strangers.read_back()?);
+    events.sort_by_key(|event| event.at);
     let mut timelines = Timelines::default();
-    for event in file.read_back().await? {
-        timelines.record(&event);
-    }
+    events.iter().for_each(|event| timelines.record(event));
     let (events, received) = mpsc::channel(QUEUE);
     let (recorded, _) = broadcast::channel(FOLLOWER_QUEUE);
     let (published, shown) = watch::channel(Arc::new(timelines.clone()));
     let dropped = Arc::new(AtomicU64::new(0));
     let journal = Journal { events, recorded: recorded.clone(), timelines: shown, dropped: dropped.clone() };
-    Ok((journal, Writer { events: received, recorded, timelines, published, inventory, dropped, file }))
+    Ok((journal, Writer { events: received, recorded, timelines, published, inventory, dropped, files }))
 }
 
 impl Journal {
@@ -76,7 +97,8 @@ impl Journal {
         self.timelines.borrow().clone()
     }
 
-    /// Every event from now on; a follower that is too slow misses some and is told how many.
+    /// Every event from now on; a follower that is too slow misses some and is told how many. What happened before is in a
+    /// snapshot that is taken afterwards, which may have the first events of these too.
     pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Event>> {
         self.recorded.subscribe()
     }
@@ -87,105 +109,79 @@ impl Writer {
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::new();
         let mut failing = false;
-        while self.events.recv_many(&mut batch, QUEUE).await > 0 {
-            let mut lines = Vec::new();
-            for mut event in batch.drain(..) {
-                event.machine = self.inventory.borrow().by_mac(event.mac).map(|machine| machine.name.clone());
-                serde_json::to_writer(&mut lines, &event).expect("an event has a JSON form, and a Vec takes all");
-                lines.push(b'\n');
-                self.timelines.record(&event);
-                // Nobody follows: nothing to do.
-                let _ = self.recorded.send(Arc::new(event));
-            }
-            self.published.send_replace(Arc::new(self.timelines.clone()));
-            let written = self.file.append(&lines).await;
+        loop {
+            let events = self.events.recv_many(&mut batch, QUEUE);
+            let ended = match self.files.are_behind() {
+                true => timeout(RETRY, events).await == Ok(0),
+                false => events.await == 0,
+            };
+            self.take_up(&mut batch);
+            let mut files = self.files;
+            let write = move || {
+                let written = files.write();
+                (files, written)
+            };
+            let written;
+            // Nothing in there can panic.
+            (self.files, written) = spawn_blocking(write).await.expect("the runtime waits for this task");
             // A full disk says so once, not at every event.
             match &written {
-                Err(error) if !failing => warn!(%error, "events cannot be written to disk: they are kept in memory"),
-                _ => {}
+                Err(error) if !failing => warn!(%error, "events cannot be written to disk: they wait in memory"),
+                Ok(()) if failing => info!("events can be written to disk again"),
+                Err(_) | Ok(()) => {}
             }
             failing = written.is_err();
             match self.dropped.swap(0, Ordering::Relaxed) {
                 0 => {}
                 count => warn!(count, "events were dropped: they came faster than they could be written"),
             }
+            if ended {
+                break;
+            }
         }
-        if let Err(error) = self.file.sync().await {
+        if let Err(error) = spawn_blocking(move || self.files.sync()).await.map_err(io::Error::from).flatten() {
             warn!(%error, "the last events may not be on disk");
         }
     }
-}
 
-/// A file of lines that grows to a bound, then becomes `<name>.old` and starts anew.
-struct Rotated {
-    path: PathBuf,
-    file: File,
-    length: u64,
-    bound: u64,
-}
-
-impl Rotated {
-    async fn open(path: PathBuf, bound: u64) -> anyhow::Result<Self> {
-        let file = create(&path).await.with_context(|| format!("cannot open {}", path.display()))?;
-        let length = file.metadata().await?.len();
-        Ok(Self { path, file, length, bound })
-    }
-
-    async fn read_back(&self) -> anyhow::Result<Vec<Event>> {
-        let mut events = Vec::new();
-        for path in [old(&self.path), self.path.clone()] {
-            let text = match fs::read(&path).await {
-                Ok(text) => text,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-            };
-            let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-            let mut skipped = 0_u32;
-            for line in lines {
-                match serde_json::from_slice(line) {
-                    Ok(event) => events.push(event),
-                    Err(_) => skipped += 1,
-                }
-            }
-            if skipped > 0 {
-                debug!(path = %path.display(), skipped, "lines that are no events, such as one cut off by a power failure");
-            }
+    /// Shows new events to everybody. Snapshots have an event before followers get it, so that who follows first and looks
+    /// then misses none.
+    fn take_up(&mut self, batch: &mut Vec<Event>) {
+        if batch.is_empty() {
+            return;
         }
-        Ok(events)
-    }
-
-    async fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        if self.length + lines.len() as u64 > self.bound && self.length > 0 {
-            fs::rename(&self.path, old(&self.path)).await?;
-            self.file = create(&self.path).await?;
-            self.length = 0;
+        for event in batch.iter_mut() {
+            event.machine = self.inventory.borrow().by_mac(event.mac).map(|machine| machine.name.clone());
+            self.timelines.record(event);
+            self.dropped.fetch_add(self.files.push(event), Ordering::Relaxed);
         }
-        self.file.write_all(lines).await?;
-        self.file.flush().await?;
-        self.length += lines.len() as u64;
-        Ok(())
-    }
-
-    async fn sync(&self) -> io::Result<()> {
-        self.file.sync_data().await
-    }
-}
-
-/// Opens for appending; a line that was cut off is ended first, so that the next one is whole.
-async fn create(path: &Path) -> io::Result<File> {
-    let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path).await?;
-    if file.metadata().await?.len() > 0 {
-        file.seek(SeekFrom::End(-1)).await?;
-        if file.read_u8().await? != b'\n' {
-            file.write_all(b"\n").await?;
-            file.flush().await?;
+        self.published.send_replace(Arc::new(self.timelines.clone()));
+        for event in batch.drain(..) {
+            // Nobody follows: nothing to do.
+            let _ = self.recorded.send(Arc::new(event));
         }
     }
-    Ok(file)
 }
 
-fn old(path: &Path) -> PathBuf {
-    path.with_extension("jsonl.old")
+impl Files {
+    fn push(&mut self, event: &Event) -> u64 {
+        if event.machine.is_some() { self.machines.push(event) } else { self.strangers.push(event) }
+    }
+
+    fn are_behind(&self) -> bool {
+        self.machines.is_behind() || self.strangers.is_behind()
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        // Both, whatever becomes of one.
+        let (machines, strangers) = (self.machines.write(), self.strangers.write());
+        machines.and(strangers)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let (machines, strangers) = (self.machines.sync(), self.strangers.sync());
+        machines.and(strangers)
+    }
 }
 
 #[cfg(test)]
@@ -197,12 +193,12 @@ mod tests {
     #[tokio::test]
     async fn what_was_recorded_is_there_after_a_restart() {
         let state = tempfile::tempdir().expect("a folder");
-        let (journal, writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("a journal");
+        let (journal, writer) = open(&state.path().join("events.jsonl"), nobody()).expect("a journal");
         journal.record(WEB, What::Up);
         drop(journal);
         writer.run().await;
 
-        let (journal, _writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("the same journal");
+        let (journal, _writer) = open(&state.path().join("events.jsonl"), nobody()).expect("the same journal");
 
         assert!(journal.snapshot().of(WEB).is_some());
     }
@@ -210,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn a_follower_sees_what_is_recorded_and_then_finds_it_in_the_snapshot() {
         let state = tempfile::tempdir().expect("a folder");
-        let (journal, writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("a journal");
+        let (journal, writer) = open(&state.path().join("events.jsonl"), nobody()).expect("a journal");
         let mut events = journal.follow();
         let writer = tokio::spawn(writer.run());
 
@@ -227,34 +223,76 @@ mod tests {
         let state = tempfile::tempdir().expect("a folder");
         let path = state.path().join("events.jsonl");
         std::fs::write(&path, r#"{"at":"1970-01-01T00:00:00Z","mac":"52:54:0"#).expect("a torn file");
-        let (journal, writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("a journal");
+        let (journal, writer) = open(&state.path().join("events.jsonl"), nobody()).expect("a journal");
 
         journal.record(WEB, What::Up);
         drop(journal);
         writer.run().await;
 
-        let (journal, _writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("the same journal");
+        let (journal, _writer) = open(&state.path().join("events.jsonl"), nobody()).expect("the same journal");
         assert_eq!(journal.snapshot().iter().count(), 1);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_a_full_disk_did_not_take_is_there_when_it_has_room_again() {
+        let state = tempfile::tempdir().expect("a folder");
+        let path = state.path().join("strangers.jsonl");
+        std::fs::write(&path, vec![b'\n'; STRANGERS_FILE_BYTES as usize]).expect("a file that is full");
+        let (journal, writer) = open(&state.path().join("events.jsonl"), nobody()).expect("a journal");
+        std::fs::create_dir(file::old(&path)).expect("a folder in the way");
+        let mut events = journal.follow();
+        let writer = tokio::spawn(writer.run());
+
+        journal.record(WEB, What::Up);
+        events.recv().await.expect("an event");
+        // A second event makes the writer try while the folder is in the way.
+        journal.record(WEB, What::Script { boot: "local".to_owned() });
+        events.recv().await.expect("an event");
+        std::fs::remove_dir(file::old(&path)).expect("it is empty");
+
+        let lines = || std::fs::read_to_string(&path).unwrap_or_default().trim_start().lines().count();
+        for _ in 0..10 {
+            if lines() < 2 {
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+        assert_eq!(lines(), 2);
+        drop(journal);
+        writer.await.expect("the writer ends with the last journal");
+    }
+
     #[tokio::test]
-    async fn the_file_stays_within_twice_its_bound() {
+    async fn a_flood_of_strangers_leaves_the_events_of_machines_on_disk() {
         let state = tempfile::tempdir().expect("a folder");
         let path = state.path().join("events.jsonl");
-        let mut file = Rotated::open(path.clone(), 100).await.expect("a file");
+        let text = "name = 'web'\narch = 'aarch64'\nmac = '52:54:00:00:00:01'\n".to_owned();
+        let definition = lab_model::DefinitionFile { file: "web.toml".to_owned(), text: Ok(text) };
+        let network = "10.77.0.1/24".parse().expect("a network");
+        let inventory = Arc::new(Inventory::build(&[definition], network, &Inventory::default()));
+        let (journal, writer) = open(&path, watch::channel(inventory).1).expect("a journal");
+        journal.record(WEB, What::Up);
 
-        for _ in 0..100 {
-            file.append(&[b'x'; 30]).await.expect("room");
+        let (flood, writer) = (journal.clone(), tokio::spawn(writer.run()));
+        let mut followed = journal.follow();
+        for number in 0..3 * STRANGERS_FILE_BYTES / 1000 {
+            let [.., a, b] = number.to_be_bytes();
+            flood.record(MacAddr::new([2, 0, 0, 0, a, b]), What::Script { boot: "x".repeat(1000) });
+            followed.recv().await.expect("an event");
         }
+        drop((journal, flood));
+        writer.await.expect("the writer ends with the last journal");
 
+        let (journal, _writer) = open(&path, nobody()).expect("the same journal");
+        assert!(journal.snapshot().of(WEB).is_some());
         let length = |path: &Path| std::fs::metadata(path).expect("a file").len();
-        assert_eq!((length(&path), length(&old(&path))), (30, 90));
+        let strangers = path.with_file_name(STRANGERS);
+        assert!(length(&strangers) + length(&file::old(&strangers)) <= 2 * STRANGERS_FILE_BYTES);
     }
 
     #[tokio::test]
     async fn recording_never_waits() {
         let state = tempfile::tempdir().expect("a folder");
-        let (journal, _writer) = open(&state.path().join("events.jsonl"), nobody()).await.expect("a journal");
+        let (journal, _writer) = open(&state.path().join("events.jsonl"), nobody()).expect("a journal");
 
         for _ in 0..=QUEUE {
             journal.record(WEB, What::Up);

@@ -1,19 +1,24 @@
 //! The lease journal: who has which address, on disk before the machine hears of it.
 //!
+//! A thread of its own writes it ([`Keeper`]).
+//!
 //! A text file of one lease a line, each behind the CRC-32 of what follows: `5d41402a {"mac":…}`. A later line replaces
 //! an earlier one of the same address or machine. When most lines are out of date, the leases that count are written to a
 //! new file, which takes the old one's place by rename. A line that a power failure cut off, or that is damaged, is left
 //! out: all others count.
 
+mod keeper;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use pxe_proto::dhcp::LeaseRecord;
 use tracing::warn;
 
+pub(crate) use self::keeper::Keeper;
 use crate::config::Durability;
 
 /// The journal, open for writing. Its methods block while the disk works.
@@ -21,6 +26,8 @@ use crate::config::Durability;
 pub(crate) struct Leases {
     path: PathBuf,
     file: File,
+    /// Where the file is: synced, so that a new file's name is as safe as what is in it.
+    folder: File,
     durability: Durability,
     /// How much of the file is whole lines.
     length: u64,
@@ -38,14 +45,16 @@ impl Leases {
     /// The file cannot be read or written. What is damaged in it is left out and logged.
     pub(crate) fn open(path: &Path, durability: Durability) -> anyhow::Result<(Self, Vec<LeaseRecord>)> {
         let failed = || format!("cannot open the leases in {}", path.display());
-        let mut file = create(path).with_context(failed)?;
+        let file = create(path).with_context(failed)?;
+        let folder =
+            File::open(path.parent().filter(|folder| *folder != "").unwrap_or(Path::new("."))).with_context(failed)?;
+        folder.sync_all().with_context(failed)?;
         let text = fs::read(path).with_context(failed)?;
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         if whole < text.len() {
             warn!(path = %path.display(), bytes = text.len() - whole, "the last lease was cut off and is dropped");
             file.set_len(whole as u64).with_context(failed)?;
         }
-        file.seek(SeekFrom::End(0)).with_context(failed)?;
         let mut leases = Vec::new();
         let mut damaged = 0_u32;
         for line in text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
@@ -58,7 +67,7 @@ impl Leases {
             warn!(path = %path.display(), lines = damaged, "damaged leases are dropped");
         }
         let length = whole as u64;
-        Ok((Self { path: path.to_owned(), file, durability, length, crowded: SHORT }, leases))
+        Ok((Self { path: path.to_owned(), file, folder, durability, length, crowded: SHORT }, leases))
     }
 
     /// Adds leases; when this returns they are as safe as the configured durability says.
@@ -67,14 +76,15 @@ impl Leases {
     /// The disk refuses: then none of them count as written.
     pub(crate) fn append<'a>(&mut self, leases: impl IntoIterator<Item = &'a LeaseRecord>) -> io::Result<()> {
         let lines = lines(leases);
-        let written = self.file.write_all(&lines).and_then(|()| match self.durability {
+        // At the end of the whole lines, wherever an attempt that failed left off.
+        let written = self.file.write_all_at(&lines, self.length).and_then(|()| match self.durability {
             Durability::Synced => self.file.sync_data(),
             Durability::Buffered => Ok(()),
         });
         match &written {
             Ok(()) => self.length += lines.len() as u64,
-            // Half a line would make the next one unreadable too.
-            Err(_) => self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::End(0)).map(drop))?,
+            // A remainder costs a line that is left out as damaged, at worst.
+            Err(_) => drop(self.file.set_len(self.length)),
         }
         written
     }
@@ -96,19 +106,16 @@ impl Leases {
             return Ok(());
         }
         let path = self.path.with_extension("new");
-        let mut file = create(&path)?;
+        let file = create(&path)?;
         file.set_len(0)?;
-        file.write_all(&lines)?;
+        file.write_all_at(&lines, 0)?;
         // Synced whatever the configuration says: a rename can reach the disk before the data it is about.
         file.sync_data()?;
         fs::rename(&path, &self.path)?;
         // From here on the old file has no name: nothing may be written to it, whatever else fails.
         self.file = file;
         self.length = length;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(())
+        self.folder.sync_all()
     }
 
     /// Waits until everything is on disk.
@@ -204,6 +211,50 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_that_was_written_anew_is_written_to_whatever_fails_after_its_rename() {
+        let state = State::new();
+        let (mut leases, _) = state.open();
+        while !leases.is_crowded() {
+            leases.append(&[lease(1), lease(2)]).expect("room");
+        }
+
+        leases.folder = File::open("/dev/null").expect("what cannot be synced");
+        assert!(leases.rewrite(&[lease(2)]).is_err());
+        leases.append(&[lease(3)]).expect("room");
+
+        assert_eq!(state.open().1, [lease(2), lease(3)]);
+    }
+
+    #[test]
+    fn a_write_that_fails_costs_no_other_lease() {
+        let state = State::new();
+        let (mut leases, _) = state.open();
+        leases.append(&[lease(1)]).expect("room");
+
+        let writable = std::mem::replace(&mut leases.file, File::open(state.path()).expect("the journal, to read"));
+        leases.append(&[lease(2)]).expect_err("read-only");
+        // What a disk took before it was full, and would not cut off either.
+        let half = &lines(&[lease(2), lease(2), lease(2)])[..200];
+        writable.write_all_at(half, leases.length).expect("room");
+        leases.file = writable;
+        leases.append(&[lease(3)]).expect("room");
+
+        let restored = state.open().1;
+        assert_eq!((restored.first(), restored.get(1)), (Some(&lease(1)), Some(&lease(3))));
+        assert!(restored.iter().all(|restored| [lease(1), lease(2), lease(3)].contains(restored)), "{restored:?}");
+    }
+
+    #[test]
+    fn a_lease_that_an_earlier_version_wrote_counts() {
+        let state = State::new();
+        let json =
+            serde_json::to_string(&lease(1)).expect("a lease has a JSON form").replace('}', r#","hostname":"web"}"#);
+        fs::write(state.path(), format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))).expect("a journal");
+
+        assert_eq!(state.open().1, [lease(1)]);
+    }
+
+    #[test]
     fn a_journal_of_live_leases_is_left_alone() {
         let state = State::new();
         let (mut leases, _) = state.open();
@@ -252,7 +303,6 @@ mod tests {
             state: LeaseState::Bound,
             granted: UnixSeconds(1),
             expires: UnixSeconds(2),
-            hostname: None,
         }
     }
 }

@@ -4,7 +4,6 @@ use std::{
     cell::RefCell,
     fs,
     net::Ipv4Addr,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -198,15 +197,22 @@ impl Lab {
     /// # Errors
     /// The journal cannot be read, or holds what is no event.
     pub fn events(&self) -> Result<Vec<Event>> {
-        let journal = self.journal();
-        let text = match fs::read_to_string(&journal) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", journal.display())),
-        };
-        // The line that is being written has no end yet.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| serde_json::from_str(line).with_context(|| format!("no event: {line}"))).collect()
+        let mut events = Vec::new();
+        for file in ["events.jsonl", "strangers.jsonl"] {
+            let journal = self.folder.path().join(STATE).join(file);
+            let text = match fs::read_to_string(&journal) {
+                Ok(text) => text,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error).with_context(|| format!("cannot read {}", journal.display())),
+            };
+            // The line that is being written has no end yet.
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            for line in whole.lines().filter(|line| !line.is_empty()) {
+                events.push(serde_json::from_str::<Event>(line).with_context(|| format!("no event: {line}"))?);
+            }
+        }
+        events.sort_by_key(|event| event.at);
+        Ok(events)
     }
 
     /// Waits until the machine's latest boot has got as far as `stage`.
@@ -240,10 +246,6 @@ impl Lab {
     /// Everything that happened so far, for people.
     pub fn timeline(&self) -> String {
         self.events().map_or_else(|error| format!("{error:#}"), |events| timeline::table(&events))
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.folder.path().join(STATE).join("events.jsonl")
     }
 }
 

@@ -75,11 +75,18 @@ pub enum What {
         /// What the script tells it to do: `install`, `local`, `unknown`, `refuse`.
         boot: String,
     },
-    /// It fetched a file over HTTP to the end.
+    /// It fetched a file over HTTP to the end: the last byte has left the server's hands.
     Fetch {
         /// Which file.
         file: FetchedFile,
         /// How many bytes were sent.
+        bytes: u64,
+    },
+    /// It broke off while it fetched a file over HTTP. What comes next says whether it tried again.
+    FetchAborted {
+        /// Which file.
+        file: FetchedFile,
+        /// How many bytes it can have at most.
         bytes: u64,
     },
     /// Its installer said how far it is.
@@ -201,7 +208,7 @@ impl What {
                 Phase::Boot => Stage::Installed,
             }),
             Self::Up => Some(Stage::Up),
-            Self::Nak { .. } | Self::Decline { .. } | Self::TransferFailed { .. } => None,
+            Self::Nak { .. } | Self::Decline { .. } | Self::TransferFailed { .. } | Self::FetchAborted { .. } => None,
         }
     }
 
@@ -211,7 +218,7 @@ impl What {
             Self::Nak { reason, .. } | Self::TransferFailed { reason, .. } => Some(reason),
             Self::Installer(report) => report.failure.as_deref(),
             Self::Offer { .. } | Self::Ack { .. } | Self::Decline { .. } | Self::Transfer { .. } => None,
-            Self::Script { .. } | Self::Fetch { .. } | Self::Up => None,
+            Self::Script { .. } | Self::Fetch { .. } | Self::FetchAborted { .. } | Self::Up => None,
         }
     }
 }

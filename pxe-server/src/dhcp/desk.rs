@@ -22,14 +22,20 @@ pub(super) struct Desk {
 #[derive(Default)]
 pub(super) struct Batch {
     decided: usize,
-    /// What is sent at once: it promises nothing.
-    pub(super) replies: Vec<Reply>,
-    /// What must be on disk before a promise is sent.
+    /// What is carried out at once: it promises nothing.
+    pub(super) replies: Vec<Decision>,
+    /// What must be on disk before a promise is made.
     pub(super) leases: Vec<LeaseRecord>,
-    /// What is sent then.
-    pub(super) promises: Vec<Reply>,
-    /// What is true then.
-    pub(super) events: Vec<(MacAddr, What)>,
+    /// What is carried out then.
+    pub(super) promises: Vec<Decision>,
+}
+
+/// What is done about one datagram.
+pub(super) struct Decision {
+    /// What it means for a machine's boot.
+    pub(super) event: Option<(MacAddr, What)>,
+    /// What is sent.
+    pub(super) reply: Option<Box<Reply>>,
 }
 
 /// How often something was ignored, and when that was last said aloud.
@@ -73,17 +79,18 @@ impl Desk {
                 let LeaseRecord { mac, address, state, .. } = &change.lease;
                 info!(machine = self.name(*mac), %mac, %address, ?state, "lease ended");
                 batch.leases.push(change.lease);
-                batch.events.extend(change.event);
+                batch.promises.push(Decision { event: change.event, reply: None });
             }
             Ok(Action::Reply(mut reply)) => {
                 self.log(&reply);
-                batch.events.extend(reply.event.take());
-                match &reply.commit {
+                let (event, lease) = (reply.event.take(), reply.commit);
+                let decision = Decision { event, reply: Some(reply) };
+                match lease {
                     Some(lease) => {
-                        batch.leases.push(lease.clone());
-                        batch.promises.push(*reply);
+                        batch.leases.push(lease);
+                        batch.promises.push(decision);
                     }
-                    None => batch.replies.push(*reply),
+                    None => batch.replies.push(decision),
                 }
             }
         }
@@ -91,7 +98,7 @@ impl Desk {
 
     /// Every lease that counts.
     pub(super) fn leases(&self) -> Vec<LeaseRecord> {
-        self.engine.leases().cloned().collect()
+        self.engine.leases().copied().collect()
     }
 
     /// Says how often what was ignored.
@@ -121,11 +128,10 @@ impl Desk {
             ReplyKind::Nak => "nak",
         };
         let Reply { mac, address, firmware, destination, .. } = reply;
-        match &reply.event {
-            Some((_, What::Nak { reason, .. })) => {
-                info!(machine = self.name(*mac), %mac, %address, ?firmware, stage, reason)
-            }
-            _ => info!(machine = self.name(*mac), %mac, %address, ?firmware, stage, ?destination),
+        if let Some((_, What::Nak { reason, .. })) = &reply.event {
+            info!(machine = self.name(*mac), %mac, %address, ?firmware, stage, reason)
+        } else {
+            info!(machine = self.name(*mac), %mac, %address, ?firmware, stage, ?destination)
         }
     }
 

@@ -26,7 +26,7 @@ impl Link {
     /// Sends a reply; what cannot be sent is logged, and the client asks again.
     pub(super) async fn send(&self, reply: &Reply) {
         let destination = self.destination(reply.destination).await;
-        if let Err(error) = self.socket.send(&reply.message, destination).await {
+        if let Err(error) = self.socket.send(&reply.message, destination) {
             warn!(mac = %reply.mac, %destination, %error, "a DHCP reply cannot be sent");
         }
     }

@@ -7,7 +7,6 @@ use std::os::fd::AsRawFd;
 use nix::libc::{in_addr, in_pktinfo};
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
 use socket2::{Domain, Socket, Type};
-use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::interface::Interface;
@@ -67,22 +66,20 @@ impl DhcpSocket {
         self.socket.try_recv_from(buffer).map(v4)
     }
 
-    /// Sends a datagram.
+    /// Sends a datagram, or loses it: who waited for a queue that is full would keep every other client waiting too.
     ///
     /// # Errors
-    /// The kernel refuses, for instance because there is no route to `destination`.
-    pub(super) async fn send(&self, datagram: &[u8], destination: SocketAddrV4) -> io::Result<()> {
-        let send = || {
-            let sent = sendmsg(
-                self.socket.as_raw_fd(),
-                &[IoSlice::new(datagram)],
-                &[ControlMessage::Ipv4PacketInfo(&self.source)],
-                MsgFlags::empty(),
-                Some(&SockaddrIn::from(destination)),
-            );
-            Ok(sent.map(drop)?)
-        };
-        self.socket.async_io(Interest::WRITABLE, send).await
+    /// The kernel refuses, for instance because there is no route to `destination`; `WouldBlock`: its queue is full.
+    pub(super) fn send(&self, datagram: &[u8], destination: SocketAddrV4) -> io::Result<()> {
+        // Not by way of tokio's readiness, of which the first send could know nothing yet.
+        let sent = sendmsg(
+            self.socket.as_raw_fd(),
+            &[IoSlice::new(datagram)],
+            &[ControlMessage::Ipv4PacketInfo(&self.source)],
+            MsgFlags::MSG_DONTWAIT,
+            Some(&SockaddrIn::from(destination)),
+        );
+        Ok(sent.map(drop)?)
     }
 }
 

@@ -28,7 +28,7 @@ impl Client {
     pub(super) fn machine(self, named: Option<MacAddr>, state: &State) -> Option<MacAddr> {
         named.or_else(|| {
             let IpAddr::V4(address) = self.0.ip() else { return None };
-            let leased = state.clients.as_ref().and_then(|clients| clients.borrow().get(&address).copied());
+            let leased = state.clients.as_ref().and_then(|clients| clients.borrow().holder(address));
             leased.or_else(|| state.inventory.borrow().by_address(address).map(|machine| machine.mac))
         })
     }
@@ -46,9 +46,9 @@ impl Client {
             IpAddr::V4(address) => {
                 address.is_loopback()
                     || address == state.base.address()
-                    || match clients.borrow().get(&address) {
+                    || match clients.borrow().holder(address) {
                         // Who has the address counts, even where it is reserved for another.
-                        Some(holder) => *holder == machine.mac,
+                        Some(holder) => holder == machine.mac,
                         None => machine.address == Some(address),
                     }
             }

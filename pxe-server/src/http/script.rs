@@ -30,10 +30,10 @@ pub(super) async fn script(
     let Some(mac) = mac else { return Ok(ipxe(boot::autoexec(state.base))) };
 
     let machine = state.inventory.borrow().by_mac(mac).cloned();
-    let boot = boot::decide_script(machine.as_deref(), arch.as_deref().and_then(boot::built_for));
+    let boot = boot::decide(machine.as_deref(), arch.as_deref().and_then(boot::built_for));
     let image = match &boot {
         Boot::Install { image, arch, .. } => state.images.borrow().image(image, *arch).cloned(),
-        Boot::Program(_) | Boot::Local | Boot::Unknown | Boot::Refuse(_) => None,
+        Boot::Local | Boot::Unknown | Boot::Refuse(_) => None,
     };
     let text = boot::script(&boot, mac, image.as_deref().map(|image| &image.manifest), state.base);
     if method == Method::GET {

@@ -12,6 +12,7 @@ use lab_model::{
     Phase, Sha256, Stage, What,
 };
 use pxe_proto::boot::BaseUrl;
+use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};
 use sha2::Digest as _;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -379,7 +380,9 @@ async fn stopping_does_not_wait_for_those_who_only_keep_a_connection() {
 #[tokio::test]
 async fn what_is_a_machines_own_goes_to_its_address_alone() {
     let lab = Lab::new().await;
-    let (_clients, clients) = watch::channel(Clients::from([(Ipv4Addr::new(10, 77, 0, 150), WEB)]));
+    let mut known = Clients::default();
+    known.note(&lease(150, WEB));
+    let (_clients, clients) = watch::channel(known);
     let leased = State { clients: Some(clients), ..lab.state.clone() };
     let web = lab.state.inventory.borrow().by_mac(WEB).cloned().expect("defined");
     let db = lab.state.inventory.borrow().by_mac(DB).cloned().expect("defined");
@@ -394,6 +397,11 @@ async fn what_is_a_machines_own_goes_to_its_address_alone() {
     assert!(!may(150, &db, &leased), "another machine");
     assert!(!may(66, &web, &leased), "a stranger");
     assert!(may(66, &web, &lab.state), "where addresses are not ours, they say nothing");
+}
+
+fn lease(last: u8, mac: MacAddr) -> LeaseRecord {
+    let (granted, expires) = (UnixSeconds(0), UnixSeconds(u64::MAX));
+    LeaseRecord { mac, address: Ipv4Addr::new(10, 77, 0, last), state: LeaseState::Bound, granted, expires }
 }
 
 const WEB: MacAddr = MacAddr::new([0x52, 0x54, 0, 0xaa, 0, 1]);
@@ -426,7 +434,7 @@ impl Lab {
         let catalogue = Catalogue::read(&folder.path().join("images"));
         let inventory = watch::channel(Arc::new(inventory())).1;
         let (journal, writer) =
-            journal::open(&folder.path().join("events.jsonl"), inventory.clone()).await.expect("a journal");
+            journal::open(&folder.path().join("events.jsonl"), inventory.clone()).expect("a journal");
         tokio::spawn(writer.run());
         let state = State {
             inventory,

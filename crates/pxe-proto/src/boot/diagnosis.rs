@@ -4,9 +4,9 @@
 //! heard last says where to look.
 
 use jiff::{SignedDuration, Timestamp};
-use lab_model::{Machine, Stage};
+use lab_model::{Firmware, Machine, Stage};
 
-use super::{Attempt, Boot, Timeline, decide_script};
+use super::{Attempt, Boot, Timeline, decide};
 
 /// What is known of a machine beside its events.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +31,9 @@ pub struct Diagnosis {
 /// A boot that is on its way gets no diagnosis: only what was said, or a silence that is too long for its stage.
 pub fn diagnose(timeline: Option<&Timeline>, circumstances: Circumstances<'_>, now: Timestamp) -> Diagnosis {
     let Some(attempt) = timeline.and_then(Timeline::latest) else {
-        return match decide_script(circumstances.machine, None) {
+        return match decide(circumstances.machine, None) {
             Boot::Install { image, arch, .. } if !circumstances.image_available => no_image(&image, arch),
-            _ => Diagnosis::default(),
+            Boot::Install { .. } | Boot::Local | Boot::Unknown | Boot::Refuse(_) => Diagnosis::default(),
         };
     };
     if let Some(said) = refused(attempt, circumstances) {
@@ -51,16 +51,22 @@ pub fn diagnose(timeline: Option<&Timeline>, circumstances: Circumstances<'_>, n
 
 /// What the server itself answered, whatever the machine did with it.
 fn refused(attempt: &Attempt, circumstances: Circumstances<'_>) -> Option<Diagnosis> {
+    if attempt.stage() > Some(Stage::Script) {
+        return None;
+    }
     let found = attempt.firmware.and_then(|firmware| firmware.arch());
-    let past_script = attempt.stage() > Some(Stage::Script);
-    match decide_script(circumstances.machine, found) {
-        _ if past_script => None,
+    let helpless = attempt.firmware == Some(Firmware::Unsupported) && attempt.stage() < Some(Stage::Script);
+    match decide(circumstances.machine, found) {
         Boot::Refuse(refusal) => Some(Diagnosis { failure: Some(refusal.to_string()), hint: None }),
         Boot::Unknown if attempt.firmware.is_some() || attempt.boot.is_some() => {
             Some(says("nobody has defined this machine", "put a definition with its MAC address beside the others"))
         }
+        Boot::Install { .. } if helpless => Some(says(
+            "there is no boot program for this type of firmware",
+            "BIOS, x86-64 UEFI and 64-bit Arm UEFI can boot from here; an iPXE of its own can too",
+        )),
         Boot::Install { image, arch, .. } if !circumstances.image_available => Some(no_image(&image, arch)),
-        Boot::Install { .. } | Boot::Unknown | Boot::Local | Boot::Program(_) => None,
+        Boot::Install { .. } | Boot::Unknown | Boot::Local => None,
     }
 }
 
@@ -96,12 +102,10 @@ fn patience(stage: Stage) -> SignedDuration {
 /// What a silence at a stage says.
 fn silent(stage: Stage, attempt: &Attempt, circumstances: Circumstances<'_>, silence: SignedDuration) -> Diagnosis {
     // A machine that is not installed from here goes on to its disk, where nobody reports to us.
-    if !matches!(decide_script(circumstances.machine, None), Boot::Install { .. }) {
+    if !matches!(decide(circumstances.machine, None), Boot::Install { .. }) {
         return Diagnosis::default();
     }
-    let over_http = attempt
-        .firmware
-        .is_some_and(|firmware| matches!(firmware, lab_model::Firmware::HttpX64 | lab_model::Firmware::HttpArm64));
+    let over_http = matches!(attempt.firmware, Some(Firmware::HttpX64 | Firmware::HttpArm64));
     match stage {
         Stage::Offer => says(
             "the firmware was offered an address and did not take it",
@@ -161,7 +165,7 @@ fn says(failure: &str, hint: &str) -> Diagnosis {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use lab_model::{Definition, Event, FetchedFile, Firmware, Format, InstallerReport, MacAddr, Phase, What};
+    use lab_model::{Definition, Event, FetchedFile, Format, InstallerReport, MacAddr, Phase, What};
 
     use super::*;
     use crate::boot::Timelines;
@@ -230,6 +234,10 @@ mod tests {
             "the image debian-12 for aarch64 is not on the server"
         );
         assert_eq!(failure(Firmware::UefiArm64, None, true), "nobody has defined this machine");
+        assert_eq!(
+            failure(Firmware::Unsupported, Some(&web()), true),
+            "there is no boot program for this type of firmware"
+        );
     }
 
     #[test]

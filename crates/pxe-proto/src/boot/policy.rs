@@ -7,8 +7,6 @@ use super::BaseUrl;
 /// What a machine is to boot, whatever protocol it asks by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Boot {
-    /// First this network boot program, which asks again.
-    Program(BootProgram),
     /// The installer, which writes this image to the machine's disk.
     Install {
         /// The machine's name.
@@ -52,9 +50,6 @@ pub enum Refusal {
         /// What its firmware or boot program runs on.
         found: Arch,
     },
-    /// There is no boot program for its firmware.
-    #[error("there is no boot program for this type of firmware")]
-    UnsupportedFirmware,
 }
 
 /// Where a DHCP reply sends a machine for the first file of its boot.
@@ -71,30 +66,8 @@ pub enum Directions {
     Script(String),
 }
 
-/// Says what the machine boots: `machine` is what the inventory has of it, `firmware` is what asks.
-pub fn decide(machine: Option<&Machine>, firmware: Firmware) -> Boot {
-    let program = match firmware {
-        Firmware::Ipxe => return decide_script(machine, None),
-        // Both have booted already and only want an address.
-        Firmware::Installer | Firmware::Os => return Boot::Local,
-        Firmware::Bios
-        | Firmware::UefiX64
-        | Firmware::UefiArm64
-        | Firmware::HttpX64
-        | Firmware::HttpArm64
-        | Firmware::Unsupported => BootProgram::of(firmware),
-    };
-    match (decide_script(machine, firmware.arch()), program) {
-        (Boot::Local, _) => Boot::Local,
-        (_, None) => Boot::Refuse(Refusal::UnsupportedFirmware),
-        (Boot::Refuse(refusal), Some(_)) => Boot::Refuse(refusal),
-        // iPXE must be there first, to be told what to install or to say on the console that nobody defined it.
-        (Boot::Install { .. } | Boot::Unknown | Boot::Program(_), Some(program)) => Boot::Program(program),
-    }
-}
-
-/// Says what the machine boots once iPXE runs on it; `found` is the processor that iPXE was built for, where it said so.
-pub fn decide_script(machine: Option<&Machine>, found: Option<Arch>) -> Boot {
+/// Says what the machine boots: `machine` is what the inventory has of it, `found` the processor that asks, where it said so.
+pub fn decide(machine: Option<&Machine>, found: Option<Arch>) -> Boot {
     let Some(machine) = machine else { return Boot::Unknown };
     let Some(image) = machine.image.as_ref().filter(|_| machine.role == Role::Target) else { return Boot::Local };
     match found {
@@ -121,18 +94,24 @@ pub fn built_for(buildarch: &str) -> Option<Arch> {
     }
 }
 
-/// Puts a decision into the words of a DHCP reply to `firmware` at `mac`.
+/// Puts the decision about a machine into the words of a DHCP reply to `firmware` at `mac`.
 ///
-/// A machine that is refused gets its boot program all the same: only that can say the reason on its console.
-pub fn directions(boot: &Boot, firmware: Firmware, mac: MacAddr, base: BaseUrl) -> Directions {
-    if *boot == Boot::Local {
+/// A stranger, and a machine that is refused, get their boot program all the same: only that can say the reason on the
+/// console.
+pub fn directions(machine: Option<&Machine>, firmware: Firmware, mac: MacAddr, base: BaseUrl) -> Directions {
+    if decide(machine, firmware.arch()) == Boot::Local {
         return Directions::Nowhere;
     }
-    match (firmware, BootProgram::of(firmware)) {
-        (Firmware::Ipxe, _) => Directions::Script(base.script(mac)),
-        (Firmware::HttpX64 | Firmware::HttpArm64, Some(program)) => Directions::Http(base.boot_program(program)),
-        (_, Some(program)) => Directions::Tftp(program),
-        (_, None) => Directions::Nowhere,
+    let http = |program| Directions::Http(base.boot_program(program));
+    match firmware {
+        Firmware::Bios => Directions::Tftp(BootProgram::UndionlyKpxe),
+        Firmware::UefiX64 => Directions::Tftp(BootProgram::IpxeX86_64Efi),
+        Firmware::UefiArm64 => Directions::Tftp(BootProgram::IpxeArm64Efi),
+        Firmware::HttpX64 => http(BootProgram::IpxeX86_64Efi),
+        Firmware::HttpArm64 => http(BootProgram::IpxeArm64Efi),
+        Firmware::Ipxe => Directions::Script(base.script(mac)),
+        // The first two have booted already and only want an address; nobody guesses a program for the last.
+        Firmware::Installer | Firmware::Os | Firmware::Unsupported => Directions::Nowhere,
     }
 }
 
@@ -140,7 +119,6 @@ impl Boot {
     /// The decision in one word, for events and logs.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Program(_) => "program",
             Self::Install { .. } => "install",
             Self::Local => "local",
             Self::Unknown => "unknown",
@@ -152,16 +130,6 @@ impl Boot {
 impl BootProgram {
     /// Every boot program.
     pub const ALL: [Self; 3] = [Self::UndionlyKpxe, Self::IpxeX86_64Efi, Self::IpxeArm64Efi];
-
-    /// The program for this firmware; `None` for what loads none, and for firmware of an unknown type.
-    pub fn of(firmware: Firmware) -> Option<Self> {
-        match firmware {
-            Firmware::Bios => Some(Self::UndionlyKpxe),
-            Firmware::UefiX64 | Firmware::HttpX64 => Some(Self::IpxeX86_64Efi),
-            Firmware::UefiArm64 | Firmware::HttpArm64 => Some(Self::IpxeArm64Efi),
-            Firmware::Ipxe | Firmware::Installer | Firmware::Os | Firmware::Unsupported => None,
-        }
-    }
 
     /// The name by which it is asked for, over TFTP and HTTP.
     pub fn file_name(self) -> &'static str {
@@ -183,19 +151,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_firmware_gets_its_own_boot_program() {
+    fn dhcp_sends_each_firmware_where_it_can_go() {
         let x86 = machine("arch = 'x86_64'\npxeboot = true\ndistro = 'debian-12'");
         let arm = machine("arch = 'aarch64'\npxeboot = true\ndistro = 'debian-12'");
+        let script = "http://10.77.0.1/ipxe?mac=52:54:00:00:00:01&arch=${buildarch}";
 
-        for (machine, firmware, program) in [
-            (&x86, Firmware::Bios, BootProgram::UndionlyKpxe),
-            (&x86, Firmware::UefiX64, BootProgram::IpxeX86_64Efi),
-            (&x86, Firmware::HttpX64, BootProgram::IpxeX86_64Efi),
-            (&arm, Firmware::UefiArm64, BootProgram::IpxeArm64Efi),
-            (&arm, Firmware::HttpArm64, BootProgram::IpxeArm64Efi),
+        for (machine, firmware, expected) in [
+            (&x86, Firmware::Bios, Directions::Tftp(BootProgram::UndionlyKpxe)),
+            (&x86, Firmware::UefiX64, Directions::Tftp(BootProgram::IpxeX86_64Efi)),
+            (&x86, Firmware::HttpX64, Directions::Http("http://10.77.0.1/boot/ipxe-x86_64.efi".to_owned())),
+            (&arm, Firmware::UefiArm64, Directions::Tftp(BootProgram::IpxeArm64Efi)),
+            (&arm, Firmware::HttpArm64, Directions::Http("http://10.77.0.1/boot/ipxe-arm64.efi".to_owned())),
+            (&arm, Firmware::Ipxe, Directions::Script(script.to_owned())),
         ] {
-            assert_eq!(decide(Some(machine), firmware), Boot::Program(program));
-            assert_eq!(decide(None, firmware), Boot::Program(program));
+            assert_eq!(directions(Some(machine), firmware, MAC, BASE), expected);
+            assert_eq!(directions(None, firmware, MAC, BASE), expected);
         }
     }
 
@@ -203,23 +173,32 @@ mod tests {
     fn ipxe_installs_the_image_of_the_definition() {
         let web = machine("arch = 'aarch64'\npxeboot = true\ndistro = 'debian-12'");
 
-        let boot = decide(Some(&web), Firmware::Ipxe);
+        let boot = decide(Some(&web), Some(Arch::Aarch64));
 
         let (name, image) = ("web".parse().expect("a name"), "debian-12".parse().expect("an image"));
         assert_eq!(boot, Boot::Install { machine: name, image, arch: Arch::Aarch64, shell: false });
+        assert_eq!(decide(Some(&web), None), boot);
     }
 
     #[test]
     fn refuses_a_machine_of_another_architecture_and_says_what_to_do() {
         let web = machine("arch = 'aarch64'\npxeboot = true\ndistro = 'debian-12'");
 
-        for boot in [decide(Some(&web), Firmware::UefiX64), decide_script(Some(&web), Some(Arch::X86_64))] {
-            let Boot::Refuse(refusal) = boot else { panic!("{boot:?}") };
-            assert_eq!(
-                refusal.to_string(),
-                "web is defined as aarch64, but this machine is x86_64: correct `arch` in its definition"
-            );
-        }
+        let Boot::Refuse(refusal) = decide(Some(&web), Some(Arch::X86_64)) else { panic!("refused") };
+
+        assert_eq!(
+            refusal.to_string(),
+            "web is defined as aarch64, but this machine is x86_64: correct `arch` in its definition"
+        );
+    }
+
+    #[test]
+    fn a_refused_machine_gets_ipxe_to_say_why() {
+        let web = machine("arch = 'aarch64'\npxeboot = true\ndistro = 'debian-12'");
+
+        let sent = directions(Some(&web), Firmware::UefiX64, MAC, BASE);
+
+        assert_eq!(sent, Directions::Tftp(BootProgram::IpxeX86_64Efi));
     }
 
     #[test]
@@ -229,51 +208,21 @@ mod tests {
 
         for machine in [plain, provisioner] {
             for firmware in [Firmware::UefiArm64, Firmware::UefiX64, Firmware::Ipxe, Firmware::Unsupported] {
-                assert_eq!(decide(Some(&machine), firmware), Boot::Local);
+                assert_eq!(decide(Some(&machine), firmware.arch()), Boot::Local);
+                assert_eq!(directions(Some(&machine), firmware, MAC, BASE), Directions::Nowhere);
             }
         }
     }
 
     #[test]
-    fn what_has_booted_already_needs_no_boot_file() {
+    fn what_has_booted_already_or_is_of_an_unknown_type_is_sent_nowhere() {
         let web = machine("arch = 'aarch64'\npxeboot = true\ndistro = 'debian-12'");
 
-        for firmware in [Firmware::Os, Firmware::Installer] {
+        for firmware in [Firmware::Os, Firmware::Installer, Firmware::Unsupported] {
             for machine in [None, Some(&web)] {
-                let boot = decide(machine, firmware);
-                assert_eq!(directions(&boot, firmware, MAC, BASE), Directions::Nowhere);
+                assert_eq!(directions(machine, firmware, MAC, BASE), Directions::Nowhere);
             }
         }
-    }
-
-    #[test]
-    fn nobody_guesses_a_boot_program_for_firmware_of_an_unknown_type() {
-        let boot = decide(None, Firmware::Unsupported);
-
-        assert_eq!(boot, Boot::Refuse(Refusal::UnsupportedFirmware));
-        assert_eq!(directions(&boot, Firmware::Unsupported, MAC, BASE), Directions::Nowhere);
-    }
-
-    #[test]
-    fn dhcp_sends_each_firmware_where_it_can_go() {
-        let sent = |firmware| directions(&decide(None, firmware), firmware, MAC, BASE);
-
-        assert_eq!(sent(Firmware::UefiArm64), Directions::Tftp(BootProgram::IpxeArm64Efi));
-        assert_eq!(sent(Firmware::Bios), Directions::Tftp(BootProgram::UndionlyKpxe));
-        assert_eq!(sent(Firmware::HttpX64), Directions::Http("http://10.77.0.1/boot/ipxe-x86_64.efi".to_owned()));
-        assert_eq!(
-            sent(Firmware::Ipxe),
-            Directions::Script("http://10.77.0.1/ipxe?mac=52:54:00:00:00:01&arch=${buildarch}".to_owned())
-        );
-    }
-
-    #[test]
-    fn a_refused_machine_gets_ipxe_to_say_why() {
-        let web = machine("arch = 'aarch64'\npxeboot = true\ndistro = 'debian-12'");
-
-        let boot = decide(Some(&web), Firmware::UefiX64);
-
-        assert_eq!(directions(&boot, Firmware::UefiX64, MAC, BASE), Directions::Tftp(BootProgram::IpxeX86_64Efi));
     }
 
     #[test]

@@ -26,9 +26,6 @@ pub fn script(boot: &Boot, mac: MacAddr, image: Option<&ImageManifest>, base: Ba
             &format!("{machine} should get the image {image} for {arch}, but the server does not have it."),
             &format!("Put it into images/{image}/{arch}/ with its manifest.json, then start this machine again."),
         ]),
-        (Boot::Program(program), _) => {
-            format!("#!ipxe\nchain --timeout {STALL} --replace {} || exit 1\n", base.boot_program(*program))
-        }
         (Boot::Local, _) => {
             "#!ipxe\necho pvmlab: nothing to install, this machine boots from its disk\nexit 1\n".into()
         }
@@ -145,7 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::boot::{BootProgram, Refusal};
+    use crate::boot::Refusal;
 
     #[test]
     fn autoexec_goes_straight_to_the_script_on_the_firmwares_lease() {
@@ -188,16 +185,6 @@ mod tests {
     #[test]
     fn a_machine_without_image_goes_on_to_its_disk() {
         insta::assert_snapshot!(script(&Boot::Local, MAC, None, BASE));
-    }
-
-    #[test]
-    fn a_foreign_boot_program_is_sent_to_ours() {
-        let boot = Boot::Program(BootProgram::IpxeArm64Efi);
-
-        assert_eq!(
-            script(&boot, MAC, None, BASE),
-            "#!ipxe\nchain --timeout 30000 --replace http://10.77.0.1/boot/ipxe-arm64.efi || exit 1\n"
-        );
     }
 
     #[test]

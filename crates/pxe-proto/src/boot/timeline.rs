@@ -151,25 +151,13 @@ impl Attempt {
     fn ends_before(&self, what: &What) -> bool {
         let stage = self.stage();
         match what {
-            What::Offer { firmware, .. } | What::Ack { firmware, .. } => match firmware {
-                Firmware::Installer | Firmware::Os => false,
-                // iPXE asks for an address after the firmware did, or as the firmware: before a script it continues a boot.
-                Firmware::Ipxe => stage >= Some(Stage::Script),
-                Firmware::Bios
-                | Firmware::UefiX64
-                | Firmware::UefiArm64
-                | Firmware::HttpX64
-                | Firmware::HttpArm64
-                | Firmware::Unsupported => match what {
-                    What::Offer { .. } => stage > Some(Stage::Offer),
-                    _ => stage > Some(Stage::Address),
-                },
-            },
+            What::Offer { firmware, .. } => asks_anew(*firmware, stage, Stage::Offer),
+            What::Ack { firmware, .. } => asks_anew(*firmware, stage, Stage::Address),
             What::Fetch { file: FetchedFile::BootProgram, .. } => stage > Some(Stage::BootProgram),
             // Where another server gives addresses, the script is the first that we hear of a boot.
             What::Script { .. } => stage > Some(Stage::Script),
             What::Transfer { .. } | What::TransferFailed { .. } | What::Nak { .. } | What::Decline { .. } => false,
-            What::Fetch { .. } | What::Installer(_) | What::Up => false,
+            What::Fetch { .. } | What::FetchAborted { .. } | What::Installer(_) | What::Up => false,
         }
     }
 
@@ -182,7 +170,8 @@ impl Attempt {
             What::Script { boot } => self.boot = Some(boot.clone()),
             What::Installer(report) => self.percent = report.percent.or(self.percent),
             What::Offer { .. } | What::Ack { .. } | What::Nak { .. } | What::Decline { .. } => {}
-            What::Transfer { .. } | What::TransferFailed { .. } | What::Fetch { .. } | What::Up => {}
+            What::Transfer { .. } | What::TransferFailed { .. } | What::Up => {}
+            What::Fetch { .. } | What::FetchAborted { .. } => {}
         }
         if let Some(stage) = event.what.stage() {
             if self.stage().is_none_or(|reached| reached < stage) {
@@ -200,6 +189,22 @@ impl Attempt {
             }
             self.events.push_back(event.clone());
         }
+    }
+}
+
+/// Whether who asks for an address begins another boot, `stage` being how far the last one got; the answer brings a machine to
+/// `next`.
+fn asks_anew(firmware: Firmware, stage: Option<Stage>, next: Stage) -> bool {
+    match firmware {
+        Firmware::Installer | Firmware::Os => false,
+        // iPXE asks for an address after the firmware did, or as the firmware: before a script it continues a boot.
+        Firmware::Ipxe => stage >= Some(Stage::Script),
+        Firmware::Bios
+        | Firmware::UefiX64
+        | Firmware::UefiArm64
+        | Firmware::HttpX64
+        | Firmware::HttpArm64
+        | Firmware::Unsupported => stage > Some(next),
     }
 }
 
@@ -387,6 +392,7 @@ mod tests {
             Just(What::Script { boot: "install".into() }),
             Just(fetch(FetchedFile::BootProgram)),
             Just(fetch(FetchedFile::Initrd)),
+            Just(What::FetchAborted { file: FetchedFile::Disk, bytes: 1 }),
             (0..100_u8).prop_map(|percent| report(Phase::Write, Some(percent))),
             Just(What::Nak { address: ADDRESS, reason: "elsewhere".into() }),
             Just(What::Up),

@@ -134,7 +134,7 @@ impl Engine {
         }
         match self.entitled(address, mac) {
             Ok(()) => {
-                let lease = self.leases.bind(mac, address, self.config.lease, request.hostname.clone());
+                let lease = self.leases.bind(mac, address, self.config.lease);
                 Ok(self.grant(ReplyKind::Ack, request, address, Some(lease), asked != Asked::Renewing))
             }
             Err(reason) => Ok(self.refuse(request, address, reason)),
@@ -266,12 +266,11 @@ impl Engine {
         let machine = self.inventory.by_mac(mac);
         // RFC 2132 §9.2 counts in 32 bits, and RFC 2131 §3.3 takes the greatest value for eternity.
         let seconds = self.config.lease.as_secs().min(u64::from(u32::MAX - 1)) as u32;
-        let boot = boot::decide(machine.map(Arc::as_ref), firmware);
         Parameters {
             config: &self.config,
             lease: address.map(|address| (address, seconds)),
             hostname: machine.map(|machine| machine.name.as_str()),
-            directions: boot::directions(&boot, firmware, mac, self.config.base),
+            directions: boot::directions(machine.map(Arc::as_ref), firmware, mac, self.config.base),
         }
     }
 }

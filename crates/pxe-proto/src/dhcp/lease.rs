@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is kept of one address; one entry of the lease journal, where a later one replaces an earlier one of the same
 /// address or of the same machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LeaseRecord {
     /// The client.
@@ -21,9 +21,6 @@ pub struct LeaseRecord {
     pub granted: UnixSeconds,
     /// The last second in which nobody else can have the address.
     pub expires: UnixSeconds,
-    /// What the client calls itself (option 12), at most 63 bytes of letters, digits, `-`, `_` and `.`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hostname: Option<String>,
 }
 
 /// What became of an address.
@@ -56,13 +53,6 @@ impl From<SystemTime> for UnixSeconds {
     /// The second that the time lies in; the epoch for earlier ones.
     fn from(time: SystemTime) -> Self {
         Self(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
-    }
-}
-
-impl From<UnixSeconds> for SystemTime {
-    /// The start of the second; the last moment that the system can express for later ones.
-    fn from(seconds: UnixSeconds) -> Self {
-        UNIX_EPOCH.checked_add(Duration::from_secs(seconds.0.min(i64::MAX as u64))).unwrap_or(UNIX_EPOCH)
     }
 }
 

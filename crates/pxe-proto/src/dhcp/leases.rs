@@ -182,13 +182,13 @@ impl Leases {
         if self.offered(mac).is_some_and(|other| other != address) {
             self.withdraw(mac);
         }
-        let (state, granted, expires, hostname) = match self.by_address.get(&address) {
+        let (state, granted, expires) = match self.by_address.get(&address) {
             Some(record) if self.is_leased(address, mac) => {
-                (LeaseState::Bound, record.granted, record.expires.max(expires), record.hostname.clone())
+                (LeaseState::Bound, record.granted, record.expires.max(expires))
             }
-            _ => (LeaseState::Offered, self.clock, expires, None),
+            _ => (LeaseState::Offered, self.clock, expires),
         };
-        self.put(LeaseRecord { mac, address, state, granted, expires, hostname });
+        self.put(LeaseRecord { mac, address, state, granted, expires });
     }
 
     /// Takes back what was offered to the machine, because it wants something else.
@@ -199,22 +199,10 @@ impl Leases {
     }
 
     /// Leases the address to the machine, and ends what else it had.
-    pub(super) fn bind(
-        &mut self,
-        mac: MacAddr,
-        address: Ipv4Addr,
-        lease: Duration,
-        hostname: Option<String>,
-    ) -> LeaseRecord {
-        let record = LeaseRecord {
-            mac,
-            address,
-            state: LeaseState::Bound,
-            granted: self.clock,
-            expires: self.clock.after(lease),
-            hostname,
-        };
-        self.replace(record.clone());
+    pub(super) fn bind(&mut self, mac: MacAddr, address: Ipv4Addr, lease: Duration) -> LeaseRecord {
+        let (granted, expires) = (self.clock, self.clock.after(lease));
+        let record = LeaseRecord { mac, address, state: LeaseState::Bound, granted, expires };
+        self.replace(record);
         record
     }
 
@@ -223,9 +211,9 @@ impl Leases {
         if !self.is_leased(address, mac) {
             return None;
         }
-        let mut record = self.by_address.get(&address)?.clone();
+        let mut record = *self.by_address.get(&address)?;
         (record.state, record.granted, record.expires) = (LeaseState::Released, self.clock, self.clock);
-        self.put(record.clone());
+        self.put(record);
         Some(record)
     }
 
@@ -238,8 +226,8 @@ impl Leases {
             LeaseState::Released | LeaseState::Declined => return None,
         }
         let (granted, expires) = (self.clock, self.clock.after(hold));
-        let record = LeaseRecord { mac, address, state: LeaseState::Declined, granted, expires, hostname: None };
-        self.put(record.clone());
+        let record = LeaseRecord { mac, address, state: LeaseState::Declined, granted, expires };
+        self.put(record);
         Some(record)
     }
 

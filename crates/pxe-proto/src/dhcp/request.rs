@@ -21,7 +21,6 @@ pub struct Request {
     pub(super) requested: Option<Ipv4Addr>,
     pub(super) server: Option<Ipv4Addr>,
     pub(super) max_size: Option<u16>,
-    pub(super) hostname: Option<String>,
     pub(super) relay_agent: Vec<u8>,
 }
 
@@ -90,7 +89,6 @@ impl Request {
             requested: address(code::REQUESTED_ADDRESS, options.requested)?.filter(|address| !address.is_unspecified()),
             server: address(code::SERVER, options.server)?,
             max_size: options.max_size.and_then(|data| Some(u16::from_be_bytes(data.try_into().ok()?))),
-            hostname: options.hostname.and_then(hostname),
             relay_agent: options.relay_agent.unwrap_or_default(),
         })
     }
@@ -145,7 +143,6 @@ struct Collected {
     client_id: Option<Vec<u8>>,
     user_class: Option<Vec<u8>>,
     architecture: Option<Vec<u8>>,
-    hostname: Option<Vec<u8>>,
     relay_agent: Option<Vec<u8>>,
     overload: Option<Vec<u8>>,
 }
@@ -176,7 +173,6 @@ impl Collected {
                 code::CLIENT_ID => &mut self.client_id,
                 code::USER_CLASS => &mut self.user_class,
                 code::ARCHITECTURE => &mut self.architecture,
-                code::HOST_NAME => &mut self.hostname,
                 code::RELAY_AGENT => &mut self.relay_agent,
                 code::OVERLOAD => &mut self.overload,
                 _ => continue,
@@ -192,12 +188,4 @@ fn address(code: u8, data: Option<Vec<u8>>) -> Result<Option<Ipv4Addr>, Ignored>
     let Some(data) = data else { return Ok(None) };
     let bytes = <[u8; 4]>::try_from(data).map_err(|_| Ignored::MalformedOption(code))?;
     Ok(Some(bytes.into()))
-}
-
-/// The client's name for itself, if it can stand in a log and a table as it is.
-fn hostname(data: Vec<u8>) -> Option<String> {
-    let text = String::from_utf8(data).ok()?;
-    let name = text.trim_end_matches('\0');
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    (plain && (1..=63).contains(&name.len())).then(|| name.to_owned())
 }

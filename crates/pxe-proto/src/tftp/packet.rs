@@ -160,8 +160,6 @@ impl ErrorCode {
     pub const FILE_NOT_FOUND: Self = Self(1);
     /// The file may not be read or written.
     pub const ACCESS_VIOLATION: Self = Self(2);
-    /// The packet makes no sense here.
-    pub const ILLEGAL_OPERATION: Self = Self(4);
     /// The packet belongs to no transfer.
     pub const UNKNOWN_TRANSFER: Self = Self(5);
     /// The client does not want what was agreed, or wanted only to know the file's size.

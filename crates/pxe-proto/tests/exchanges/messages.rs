@@ -122,20 +122,6 @@ fn no_message_is_shorter_than_bootp() {
 }
 
 #[test]
-fn a_name_that_could_not_stand_in_a_log_is_left_out() {
-    let mut lan = Lan::new(config(), machines(&[]));
-    let mut hostname = |name: &[u8]| {
-        let answer = lan.answer(&Packet::reboot(mac(1), host(100)).option(12, name));
-        answer.reply.commit.expect("a lease to keep").hostname
-    };
-
-    assert_eq!(hostname(b"web-1\0"), Some("web-1".to_owned()));
-    assert_eq!(hostname(b"a\nb"), None);
-    assert_eq!(hostname(b"\xff"), None);
-    assert_eq!(hostname(&[b'a'; 64]), None);
-}
-
-#[test]
 fn options_in_the_place_of_the_names_are_read() {
     let mut lan = Lan::new(config(), machines(&[]));
     let mut file = [0; 128];

@@ -1,0 +1,105 @@
+//! Which machine has which address: by this other services know a client.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use lab_model::MacAddr;
+use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};
+
+/// Who has which address by our DHCP. A machine has one address at most, and an address one machine.
+///
+/// An address is its machine's beyond the end of the lease, until somebody else gets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Clients {
+    by_address: BTreeMap<Ipv4Addr, (MacAddr, UnixSeconds)>,
+    by_mac: BTreeMap<MacAddr, Ipv4Addr>,
+}
+
+impl Clients {
+    /// Who has this address.
+    pub(crate) fn holder(&self, address: Ipv4Addr) -> Option<MacAddr> {
+        self.by_address.get(&address).map(|(mac, _)| *mac)
+    }
+
+    /// How many leases have not ended by now.
+    #[cfg(test)]
+    pub(crate) fn leases(&self, now: UnixSeconds) -> usize {
+        self.by_address.values().filter(|(_, expires)| *expires >= now).count()
+    }
+
+    /// Takes up what became of a lease.
+    pub(crate) fn note(&mut self, lease: &LeaseRecord) {
+        let LeaseRecord { mac, address, state, expires, .. } = *lease;
+        if let Some((before, _)) = self.by_address.remove(&address) {
+            self.by_mac.remove(&before);
+        }
+        match state {
+            LeaseState::Bound => {
+                // A machine that gets another address has left its old one.
+                if let Some(old) = self.by_mac.insert(mac, address) {
+                    self.by_address.remove(&old);
+                }
+                self.by_address.insert(address, (mac, expires));
+            }
+            LeaseState::Offered | LeaseState::Released | LeaseState::Declined => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_moves_leaves_its_old_address() {
+        let clients = noted(&[bound(1, 10), bound(1, 20)]);
+
+        assert_eq!((clients.holder(host(10)), clients.holder(host(20))), (None, Some(mac(1))));
+    }
+
+    #[test]
+    fn an_address_that_somebody_else_gets_is_theirs_alone() {
+        let clients = noted(&[bound(1, 10), bound(2, 10), bound(1, 20)]);
+
+        assert_eq!((clients.holder(host(10)), clients.holder(host(20))), (Some(mac(2)), Some(mac(1))));
+        assert_eq!(clients, noted(&[bound(2, 10), bound(1, 20)]));
+    }
+
+    #[test]
+    fn an_address_that_is_given_back_is_nobodys() {
+        for state in [LeaseState::Released, LeaseState::Declined] {
+            assert_eq!(noted(&[bound(1, 10), LeaseRecord { state, ..bound(1, 10) }]), Clients::default());
+        }
+    }
+
+    #[test]
+    fn leases_are_counted_as_long_as_they_last() {
+        let clients = noted(&[bound(1, 10), LeaseRecord { expires: UnixSeconds(5), ..bound(2, 20) }]);
+
+        assert_eq!((clients.leases(UnixSeconds(5)), clients.leases(UnixSeconds(6))), (2, 1));
+    }
+
+    fn noted(leases: &[LeaseRecord]) -> Clients {
+        let mut clients = Clients::default();
+        leases.iter().for_each(|lease| clients.note(lease));
+        clients
+    }
+
+    fn bound(last: u8, address: u8) -> LeaseRecord {
+        LeaseRecord {
+            mac: mac(last),
+            address: host(address),
+            state: LeaseState::Bound,
+            granted: UnixSeconds(0),
+            expires: UnixSeconds(10),
+        }
+    }
+
+    fn mac(last: u8) -> MacAddr {
+        MacAddr::new([0x52, 0x54, 0, 0, 0, last])
+    }
+
+    fn host(last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 77, 0, last)
+    }
+}
