@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Missing,
     /// Something did not happen in time.
     TimedOut,
+    /// A person or the system asked this command to end.
+    Interrupted,
 }
 
 impl Kind {
@@ -41,6 +43,8 @@ impl Kind {
             Self::Conflict => 4,
             Self::Missing => 5,
             Self::TimedOut => 6,
+            // What shells report of a program that Ctrl-C ended: 128 and the signal's number.
+            Self::Interrupted => 130,
         }
     }
 }
@@ -77,10 +81,16 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What a library or the system reported; its chain becomes one sentence.
+/// What a library or the system reported; its chain becomes one sentence. A full disk is something that the host lacks.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::new(Kind::Failed, format!("{error:#}"))
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let full = error.chain().any(|cause| {
+            let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+            matches!(kind, Some(FileTooLarge | QuotaExceeded | StorageFull))
+        });
+        let message = format!("{error:#}");
+        if full { Self::new(Kind::Missing, message).hinted(FREE_SPACE) } else { Self::new(Kind::Failed, message) }
     }
 }
 
@@ -89,6 +99,10 @@ impl From<&Failure> for ExitCode {
         Self::from(failure.kind.exit_code())
     }
 }
+
+/// What to do about a full disk.
+pub(crate) const FREE_SPACE: &str =
+    "free some space, or set PVMLAB_HOME to a folder on a larger disk; `pvmlab doctor` shows how much there is";
 
 const ERROR: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const HINT: anstyle::Style = anstyle::AnsiColor::Cyan.on_default().bold();

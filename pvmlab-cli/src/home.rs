@@ -34,6 +34,12 @@ impl Home {
         Ok(Self { root })
     }
 
+    /// The home in this folder.
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
     /// The folder itself.
     pub(crate) fn root(&self) -> &Path {
         &self.root
@@ -42,6 +48,14 @@ impl Home {
     /// Whether `pvmlab setup` was here.
     pub(crate) fn exists(&self) -> bool {
         self.root.join("vms").is_dir()
+    }
+
+    /// Asked before anything is read here.
+    ///
+    /// # Errors
+    /// `pvmlab setup` was not here.
+    pub(crate) fn require(&self) -> Result<()> {
+        if self.exists() { Ok(()) } else { Err(self.missing()) }
     }
 
     /// Makes every folder that is not there; `ssh/` is its owner's alone.
@@ -152,10 +166,14 @@ impl Home {
         }
     }
 
+    fn missing(&self) -> Failure {
+        Failure::new(Kind::NotFound, format!("there is no lab in {}", self.root.display()))
+            .hinted("make one with `pvmlab setup`")
+    }
+
     fn no_home(&self, error: std::io::Error) -> Failure {
         if error.kind() == std::io::ErrorKind::NotFound {
-            return Failure::new(Kind::NotFound, format!("there is no lab in {}", self.root.display()))
-                .hinted("make one with `pvmlab setup`");
+            return self.missing();
         }
         anyhow::Error::from(error).context(format!("cannot open {}", self.root.join("lock").display())).into()
     }

@@ -4,20 +4,28 @@
 //!
 //! - [`home`]: where everything lies (`~/.pvmlab`), and the lock that concurrent commands take
 //! - [`error`]: what went wrong, what to do about it, and the exit code that says so
+//! - [`store`]: every machine of the lab, as the definitions in its home have them
+//! - [`images`]: the operating system images of the home; [`disk`]: the disks that are made from them
 //! - [`ui`]: data to standard output as text or JSON, messages to standard error
 //!
 //! What is deliberately not here: what a machine boots and how it is installed. `pxe-server` decides that, inside the
 //! provisioner; this program writes definitions, runs QEMU and asks the server how far a boot got.
 
-#![allow(dead_code, reason = "rooms are built before the commands that use them")]
+#![allow(dead_code, unused_imports, reason = "rooms are built before the commands that use them")]
 
 mod cli;
 mod commands;
+mod disk;
 mod error;
 mod file;
 mod home;
+mod images;
+mod interrupt;
 mod lab_file;
+mod lab_network;
 mod plan;
+mod progress;
+mod store;
 mod ui;
 
 pub use cli::{command, run};

@@ -22,6 +22,7 @@ mod machine;
 mod manifest;
 mod name;
 mod network;
+mod network6;
 mod status;
 
 pub use arch::{Arch, NotArch};
@@ -41,4 +42,5 @@ pub use manifest::{
 };
 pub use name::{ImageName, InvalidName, MachineName};
 pub use network::{Ipv4Net, NotIpv4Net};
+pub use network6::{Ipv6Net, NotIpv6Net};
 pub use status::{BootReport, LabStatus, MachineReport, MachineStatus, ReachedStage};

@@ -1,0 +1,127 @@
+//! A machine's disk: a qcow2 file, blank or laid over an image's disk.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::error::{Failure, Kind, Result};
+
+/// What a new disk holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content<'a> {
+    /// Nothing: the machine is installed over the network.
+    Blank,
+    /// What this raw disk holds; only what differs is kept in the file. The path is relative to the new disk's folder, so
+    /// that a home can be moved.
+    Over(&'a Path),
+}
+
+/// Makes a disk at `path`, where there is none.
+///
+/// # Errors
+/// `qemu-img` is missing or failed, for instance because the disk is full; then `path` does not exist.
+pub(crate) fn create(path: &Path, content: Content<'_>, size: Size) -> Result<()> {
+    let mut qemu_img = Command::new("qemu-img");
+    qemu_img.args(["create", "-q", "-f", "qcow2"]);
+    if let Content::Over(base) = content {
+        qemu_img.args(["-F", "raw", "-b"]).arg(base);
+    }
+    qemu_img.arg(path).arg(size.bytes().to_string());
+    let output = qemu_img.stdin(Stdio::null()).output().map_err(|error| {
+        let failure = Failure::new(Kind::Missing, format!("cannot run qemu-img: {error}"));
+        match error.kind() {
+            io::ErrorKind::NotFound => failure.hinted(INSTALL),
+            _ => failure,
+        }
+    })?;
+    if output.status.success() {
+        // Of a machine that loses power, the definition must not be there without the disk.
+        return std::fs::File::open(path)
+            .and_then(|disk| disk.sync_all())
+            .map_err(|error| anyhow::Error::from(error).context(format!("cannot write {}", path.display())).into());
+    }
+    let _ = std::fs::remove_file(path);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.trim().trim_start_matches("qemu-img: ");
+    let message = match (said, output.status) {
+        ("", status) => format!("qemu-img failed ({status})"),
+        (said, _) => format!("qemu-img failed: {said}"),
+    };
+    if said.contains("No space left") || said.contains("File too large") {
+        return Err(Failure::new(Kind::Missing, message).hinted(crate::error::FREE_SPACE));
+    }
+    Err(Failure::new(Kind::Failed, message))
+}
+
+/// How large a disk is, as `15G`; at least 1 MiB, a multiple of 512 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Size(u64);
+
+impl Size {
+    /// A size in bytes, rounded up to whole sectors.
+    pub(crate) fn of_bytes(bytes: u64) -> Self {
+        Self(bytes.next_multiple_of(512))
+    }
+
+    /// In bytes.
+    pub(crate) fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl std::str::FromStr for Size {
+    type Err = NotSize;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || NotSize(text.to_owned());
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let shift = match unit.trim_end_matches("iB").trim_end_matches('B') {
+            "M" | "m" => 20,
+            "G" | "g" => 30,
+            "T" | "t" => 40,
+            _ => return Err(refused()),
+        };
+        let number: u64 = number.parse().map_err(|_| refused())?;
+        let bytes = number.checked_mul(1 << shift).filter(|bytes| (1..=1 << 46).contains(bytes));
+        bytes.map(Self).ok_or_else(refused)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes.is_multiple_of(1 << 30) => write!(f, "{}G", bytes >> 30),
+            bytes if bytes.is_multiple_of(1 << 20) => write!(f, "{}M", bytes >> 20),
+            bytes => write!(f, "{bytes} bytes"),
+        }
+    }
+}
+
+/// The text is no size of a disk.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a disk's size: expected a number with `M`, `G` or `T`, such as `15G`, up to `64T`")]
+pub(crate) struct NotSize(String);
+
+/// How to get `qemu-img`.
+pub(crate) const INSTALL: &str =
+    "install QEMU's tools: package `qemu-utils` on Debian and Ubuntu, `qemu-img` on Fedora, `qemu` with Homebrew";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_has_a_unit() {
+        let size = |text: &str| text.parse().map(Size::bytes);
+
+        assert_eq!(size("15G").expect("a size"), 15 << 30);
+        assert_eq!(size("512M").expect("a size"), 512 << 20);
+        assert_eq!(size("1TiB").expect("a size"), 1 << 40);
+        for text in ["", "15", "G", "0G", "-1G", "1.5G", "65T", "99999999999999T", "15GG", "15 G"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert_eq!(Size(3 << 29).to_string(), "1536M");
+    }
+}

@@ -1,0 +1,214 @@
+//! The operating system images of a home: `images/<name>/<arch>/` with a manifest and the files that it names.
+//!
+//! What is not here: where an image comes from. It is registered as a folder that somebody made.
+
+mod base;
+mod catalogue;
+mod copy;
+mod hashing;
+mod register;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use lab_model::{Arch, ImageManifest, ImageName, MANIFEST_FILE, Sha256};
+use serde::Serialize;
+
+use crate::error::{Failure, Kind, Result};
+use crate::home::Home;
+use crate::progress::Progress;
+
+pub(crate) use base::base_disk;
+pub(crate) use catalogue::catalogue;
+pub(crate) use register::{Registered, register, unregister};
+
+/// One registered image.
+#[derive(Clone, Debug)]
+pub(crate) struct Image {
+    /// Where it lies.
+    pub(crate) folder: PathBuf,
+    /// What it consists of.
+    pub(crate) manifest: ImageManifest,
+}
+
+/// A folder among the images that holds none that can be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct BadImage {
+    /// `<name>/<arch>`.
+    pub(crate) folder: String,
+    /// What is wrong with it.
+    pub(crate) problem: String,
+}
+
+/// One file of an image, as its manifest has it.
+#[derive(Clone, Copy, Debug)]
+struct Part<'a> {
+    name: &'a str,
+    size: u64,
+    sha256: Sha256,
+}
+
+impl Image {
+    /// The image of this name and architecture.
+    ///
+    /// # Errors
+    /// It is not registered, or its manifest cannot be used.
+    pub(crate) fn find(home: &Home, name: &ImageName, arch: Arch) -> Result<Self> {
+        let folder = home.image(name, arch);
+        if !folder.join(MANIFEST_FILE).exists() {
+            return Err(Failure::new(Kind::NotFound, format!("there is no image `{name}` for {arch}"))
+                .hinted(format!("register one with `pvmlab distro add FOLDER`; {MAKE}"))
+                .hinted("`pvmlab distro ls` shows what there is"));
+        }
+        let image = Self::open(&folder)?;
+        if (&image.manifest.name, image.manifest.arch) != (name, arch) {
+            let message = format!(
+                "{} says that it is `{}` for {}",
+                folder.join(MANIFEST_FILE).display(),
+                image.manifest.name,
+                image.manifest.arch
+            );
+            return Err(Failure::new(Kind::Failed, message).hinted("remove that folder, and register the image again"));
+        }
+        Ok(image)
+    }
+
+    /// The image that a machine is made from: the named one, or the only one for its architecture.
+    ///
+    /// # Errors
+    /// There is none, or more than one and no name.
+    pub(crate) fn choose(home: &Home, name: Option<&ImageName>, arch: Arch) -> Result<Self> {
+        if let Some(name) = name {
+            return Self::find(home, name, arch);
+        }
+        let (mut images, _) = all(home)?;
+        images.retain(|image| image.manifest.arch == arch);
+        let names: Vec<_> = images.iter().map(|image| image.manifest.name.to_string()).collect();
+        match (images.pop(), names.len()) {
+            (Some(image), 1) => Ok(image),
+            (None, _) => Err(Failure::new(Kind::NotFound, format!("there is no image for {arch} yet"))
+                .hinted(format!("register one with `pvmlab distro add FOLDER`; {MAKE}"))),
+            (Some(_), _) => Err(Failure::new(Kind::Usage, format!("there are several images for {arch}"))
+                .hinted(format!("choose one with --distro: {}", names.join(", ")))),
+        }
+    }
+
+    /// The image in this folder.
+    ///
+    /// # Errors
+    /// There is no manifest, or it cannot be used.
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(MANIFEST_FILE);
+        let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                Failure::new(Kind::NotFound, format!("there is no {}", path.display()))
+                    .hinted(format!("name the folder of an image; {MAKE}"))
+            }
+            _ => anyhow::Error::from(error).context(format!("cannot read {}", path.display())).into(),
+        })?;
+        let manifest = ImageManifest::from_json(&text)
+            .map_err(|error| Failure::new(Kind::Failed, format!("{}: {error}", path.display())))?;
+        Ok(Self { folder: folder.to_owned(), manifest })
+    }
+
+    /// How long its files are together, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.parts().iter().map(|part| part.size).sum()
+    }
+
+    /// Whether every file is there and as long as it should be; what is wrong if not.
+    pub(crate) fn glance(&self) -> Option<String> {
+        self.parts().iter().find_map(|part| match fs::metadata(self.folder.join(part.name)) {
+            Ok(file) if !file.is_file() => Some(format!("{} is not a file", part.name)),
+            Ok(file) if file.len() != part.size => {
+                Some(format!("{} has {} bytes: expected {}", part.name, file.len(), part.size))
+            }
+            Ok(_) => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!("{} is missing", part.name)),
+            Err(error) => Some(format!("{} cannot be read: {error}", part.name)),
+        })
+    }
+
+    /// Reads every file and compares it with the manifest.
+    ///
+    /// # Errors
+    /// A file is missing, is not what the manifest says, or `progress` was interrupted.
+    pub(crate) fn verify(&self, progress: &Progress<'_>) -> Result<()> {
+        self.parts().iter().try_for_each(|part| self.verify_part(*part, progress))
+    }
+
+    fn verify_part(&self, part: Part<'_>, progress: &Progress<'_>) -> Result<()> {
+        let path = self.folder.join(part.name);
+        let found = hashing::file(&path, progress)?;
+        if found != (part.size, part.sha256) {
+            return Err(corrupted(&path, part, found));
+        }
+        Ok(())
+    }
+
+    fn parts(&self) -> [Part<'_>; 3] {
+        let ImageManifest { kernel, initrd, disk, .. } = &self.manifest;
+        [
+            Part { name: kernel.file.as_str(), size: kernel.size, sha256: kernel.sha256 },
+            Part { name: initrd.file.as_str(), size: initrd.size, sha256: initrd.sha256 },
+            Part { name: disk.file.as_str(), size: disk.size, sha256: disk.sha256 },
+        ]
+    }
+}
+
+/// Every image of a home, by name and architecture, and the folders that hold none.
+///
+/// # Errors
+/// The folder of images cannot be read.
+pub(crate) fn all(home: &Home) -> Result<(Vec<Image>, Vec<BadImage>)> {
+    let (mut images, mut bad) = (Vec::new(), Vec::new());
+    for name in folders(&home.images())? {
+        for arch in folders(&home.images().join(&name))? {
+            let folder = format!("{name}/{arch}");
+            let found = match (name.parse(), arch.parse::<Arch>()) {
+                (Ok(name), Ok(parsed)) if parsed.as_str() == arch => Image::find(home, &name, parsed),
+                // Other folders are whoever's they are.
+                _ => continue,
+            };
+            match found {
+                Ok(image) => images.push(image),
+                Err(failure) => bad.push(BadImage { folder, problem: failure.to_string() }),
+            }
+        }
+    }
+    Ok((images, bad))
+}
+
+/// How people who build from source get an image.
+const MAKE: &str = "`cargo xtask image debian-12 --arch ARCH` makes one and prints its folder";
+
+/// A file is not what its manifest says.
+fn corrupted(path: &Path, part: Part<'_>, (size, _): (u64, Sha256)) -> Failure {
+    let problem = match size {
+        size if size == part.size => "its SHA-256 is not the manifest's".to_owned(),
+        size => format!("it has {size} bytes: expected {}", part.size),
+    };
+    Failure::new(Kind::Failed, format!("{} is corrupted: {problem}", path.display()))
+        .hinted("`pvmlab distro add FOLDER` with the image's original folder mends a registered image")
+}
+
+/// The names of the folders in `folder`, in order, without hidden ones.
+fn folders(folder: &Path) -> Result<Vec<String>> {
+    let read = || -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if fs::metadata(entry.path()).is_ok_and(|entry| entry.is_dir()) {
+                names.extend(entry.file_name().into_string().ok().filter(|name| !name.starts_with('.')));
+            }
+        }
+        names.sort();
+        Ok(names)
+    };
+    match read() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        names => Ok(names.with_context(|| format!("cannot read {}", folder.display()))?),
+    }
+}

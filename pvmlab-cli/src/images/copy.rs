@@ -1,0 +1,43 @@
+//! A file of a home that is the same as one elsewhere: a second name for it where that is possible, a copy otherwise.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::hashing;
+use super::{Part, corrupted};
+use crate::error::{Failure, Kind, Result};
+use crate::progress::Progress;
+
+/// Makes `folder/part` from `source/part`, and reads it through once.
+///
+/// # Errors
+/// The file is missing or corrupted, the disk is full, or `progress` was interrupted.
+pub(super) fn adopt(source: &Path, folder: &Path, part: Part<'_>, progress: &Progress<'_>) -> Result<()> {
+    let from = source.join(part.name);
+    // A link would be taken as it is, and lead nowhere one day.
+    let from = fs::canonicalize(&from).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::new(Kind::NotFound, format!("there is no {}", from.display()))
+            .hinted("the manifest names it: build the image again"),
+        _ => anyhow::Error::from(error).context(format!("cannot read {}", from.display())).into(),
+    })?;
+    if !from.is_file() {
+        return Err(Failure::new(Kind::Failed, format!("{} is not a file", from.display())));
+    }
+    let to = folder.join(part.name);
+    let found = match fs::hard_link(&from, &to) {
+        Ok(()) => hashing::file(&to, progress)?,
+        // Another file system, or another owner.
+        Err(_) => {
+            let mut copy = File::create_new(&to).with_context(|| format!("cannot write {}", to.display()))?;
+            let found = hashing::copy(&from, &mut copy, progress)?;
+            copy.sync_all().with_context(|| format!("cannot write {}", to.display()))?;
+            found
+        }
+    };
+    if found != (part.size, part.sha256) {
+        return Err(corrupted(&from, part, found));
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Taking an image into a home, and out of it again.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use anyhow::Context as _;
+use lab_model::MANIFEST_FILE;
+
+use super::{Image, base, copy};
+use crate::error::{Failure, Kind, Result};
+use crate::home::Home;
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use crate::ui::Ui;
+
+/// What registering did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registered {
+    /// The image is new.
+    New,
+    /// It was there, and every file was as it should be.
+    Already,
+    /// It was there, and files were not as they should be.
+    Mended,
+}
+
+/// Takes the image in `source` into the home, verified; where it is already, mends what is broken.
+///
+/// # Errors
+/// `source` is no whole image, another one has its name, the disk is full, or somebody wants this to end; then the
+/// home is as it was.
+pub(crate) fn register(home: &Home, source: &Path, interrupt: &Interrupt, ui: Ui) -> Result<(Image, Registered)> {
+    let source = Image::open(source)?;
+    let target = home.image(&source.manifest.name, source.manifest.arch);
+    let is_there = target.join(MANIFEST_FILE).exists();
+    // A folder without a usable manifest is no image: it is moved aside by hand, as nobody knows what it is.
+    let there = if is_there { Some(Image::open(&target)?) } else { None };
+    let what = format!("registering {} for {}", source.manifest.name, source.manifest.arch);
+    let Some(there) = there else {
+        let progress = Progress::start(&what, source.size(), interrupt, ui);
+        take(&source, &target, &progress)?;
+        return Ok((Image { folder: target, ..source }, Registered::New));
+    };
+    if there.manifest != source.manifest {
+        let (name, arch) = (&source.manifest.name, source.manifest.arch);
+        let message = format!("another image is registered as `{name}` for {arch}");
+        return Err(Failure::new(Kind::Conflict, message)
+            .hinted(format!("remove that one with `pvmlab distro rm {name} --arch {arch}`")));
+    }
+    let progress = Progress::start(&what, source.size(), interrupt, ui);
+    let done = mend(&source, &there, &progress)?;
+    Ok((there, done))
+}
+
+/// Takes the image out of the home.
+///
+/// # Errors
+/// Its files belong to somebody else.
+pub(crate) fn unregister(image: &Image) -> Result<()> {
+    // Without a manifest it is no image any more, whatever happens next.
+    let manifest = image.folder.join(MANIFEST_FILE);
+    fs::remove_file(&manifest).with_context(|| format!("cannot remove {}", manifest.display()))?;
+    fs::remove_dir_all(&image.folder).with_context(|| format!("cannot remove {}", image.folder.display()))?;
+    // The folder of the image's name stays while it is there for another architecture.
+    let _ = image.folder.parent().map(fs::remove_dir);
+    Ok(())
+}
+
+/// Built in a folder beside its place, which it gets at once.
+fn take(source: &Image, target: &Path, progress: &Progress<'_>) -> Result<()> {
+    let parent = target.parent().context("an image is in a folder")?;
+    let cannot = || format!("cannot write {}", target.display());
+    let is_new = !parent.exists();
+    fs::create_dir_all(parent).with_context(cannot)?;
+    let built = build(source, target, parent, progress);
+    if built.is_err() && is_new {
+        let _ = fs::remove_dir(parent);
+    }
+    built
+}
+
+fn build(source: &Image, target: &Path, parent: &Path, progress: &Progress<'_>) -> Result<()> {
+    let cannot = || format!("cannot write {}", target.display());
+    let folder = tempfile::Builder::new().prefix(".new-").tempdir_in(parent).with_context(cannot)?;
+    for part in source.parts() {
+        copy::adopt(&source.folder, folder.path(), part, progress)?;
+    }
+    let manifest = serde_json::to_string_pretty(&source.manifest).context("a manifest has a JSON form")? + "\n";
+    crate::file::replace(&folder.path().join(MANIFEST_FILE), manifest.as_bytes())?;
+    // `tempfile` makes folders that only their owner may read, and the server's user is another.
+    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).with_context(cannot)?;
+    if target.exists() {
+        let message = format!("{} is in the way: it holds no image", target.display());
+        return Err(Failure::new(Kind::Conflict, message).hinted("move it away"));
+    }
+    fs::rename(folder.path(), target).with_context(cannot)?;
+    // Its place is another now: there is nothing left to remove.
+    let _ = folder.keep();
+    File::open(parent).and_then(|parent| parent.sync_all()).with_context(cannot)?;
+    Ok(())
+}
+
+/// Replaces, one by one, the files that are not what the manifest says.
+fn mend(source: &Image, there: &Image, progress: &Progress<'_>) -> Result<Registered> {
+    let mut done = Registered::Already;
+    for part in there.parts() {
+        match there.verify_part(part, progress) {
+            Ok(()) => continue,
+            Err(failure) if failure.kind() == Kind::Interrupted => return Err(failure),
+            Err(_) => {}
+        }
+        let folder = tempfile::Builder::new().prefix(".new-").tempdir_in(&there.folder).context("cannot mend it")?;
+        copy::adopt(&source.folder, folder.path(), part, progress)?;
+        let place = there.folder.join(part.name);
+        fs::rename(folder.path().join(part.name), &place)
+            .with_context(|| format!("cannot write {}", place.display()))?;
+        done = Registered::Mended;
+    }
+    let base = there.folder.join(base::NAME);
+    let wrong = fs::metadata(&base).is_ok_and(|file| file.len() != there.manifest.disk.raw_size);
+    if wrong {
+        fs::remove_file(&base).with_context(|| format!("cannot remove {}", base.display()))?;
+    }
+    Ok(done)
+}
