@@ -77,8 +77,10 @@ impl Reader {
         let before = self.published.borrow().clone();
         let after = Inventory::build(&files, self.server, &before);
         if after != *before {
-            changes(&before, &after).iter().for_each(Change::log);
+            let changes = changes(&before, &after);
             self.published.send_replace(Arc::new(after));
+            // What the log says is in force by then.
+            changes.iter().for_each(Change::log);
         }
         Ok(())
     }
