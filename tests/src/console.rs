@@ -19,9 +19,10 @@ pub struct Console {
 }
 
 impl Console {
-    /// Follows `output` to its end; the bytes as they come go to the file `log` as well.
+    /// Follows `output` to its end; the bytes as they come are added to the file `log` as well.
     pub(crate) fn follow(mut output: impl Read + Send + 'static, log: &Path) -> Result<Self> {
-        let mut file = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+        let file = File::options().create(true).append(true).open(log);
+        let mut file = file.with_context(|| format!("cannot create {}", log.display()))?;
         let shared = Arc::new(Shared::default());
         let writer = shared.clone();
         thread::spawn(move || {
@@ -77,7 +78,7 @@ impl Console {
         self.shared.text().tail(TAIL_LINES)
     }
 
-    /// The file with everything that it ever showed.
+    /// The file with everything that it ever showed, in this power-on and in earlier ones.
     pub fn log(&self) -> &Path {
         &self.log
     }

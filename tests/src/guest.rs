@@ -1,6 +1,7 @@
 //! A machine that is switched on: an emulator process with a serial console.
 
 use std::{
+    io::Write as _,
     path::PathBuf,
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -11,6 +12,7 @@ use anyhow::{Context, Result};
 use crate::{
     console::Console,
     hardware::{Hardware, Link, QMP_SOCKET},
+    logs,
     process::{Process, bound, bound_without_privilege, until},
     qmp::Qmp,
 };
@@ -34,16 +36,55 @@ impl Guest {
             Link::Tap(_) => bound(emulator),
             Link::User { .. } => bound_without_privilege(emulator),
         };
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start(emulator, &mut command)?;
         let output = process.child().stdout.take().context("the emulator has no standard output")?;
-        let console = Console::follow(output, &hardware.folder().join("serial.log"))?;
+        let logs = logs::folder().unwrap_or_else(|| hardware.folder().to_owned());
+        let console = Console::follow(output, &logs.join(format!("serial-{}.log", hardware.mac).replace(':', "-")))?;
         Ok(Self { process, console, socket: hardware.folder().join(QMP_SOCKET) })
     }
 
     /// Its serial console.
     pub fn console(&self) -> &Console {
         &self.console
+    }
+
+    /// The emulator's process number.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits until the system has switched the machine off by itself.
+    ///
+    /// # Errors
+    /// It did not do so within `limit`.
+    pub fn wait_until_off(mut self, limit: Duration) -> Result<ExitStatus> {
+        self.process.wait(limit)
+    }
+
+    /// Presses one key on the serial console.
+    ///
+    /// # Errors
+    /// The emulator is gone.
+    pub fn press(&mut self, key: char) -> Result<()> {
+        let keyboard = self.process.child().stdin.as_mut().context("the emulator has no standard input")?;
+        keyboard.write_all(key.encode_utf8(&mut [0; 4]).as_bytes()).context("cannot type on the console")
+    }
+
+    /// Types `line` behind a prompt on the serial console, no faster than it is shown there: a UART keeps 16 characters, and
+    /// firmware seldom looks.
+    ///
+    /// # Errors
+    /// The emulator is gone, or a character is not shown within `limit`.
+    pub fn type_line(&mut self, prompt: &str, line: &str, limit: Duration) -> Result<()> {
+        let mut shown = prompt.to_owned();
+        self.console.wait_for(&shown, limit)?;
+        for key in line.chars() {
+            self.press(key)?;
+            shown.push(key);
+            self.console.wait_for(&shown, limit)?;
+        }
+        self.press('\n')
     }
 
     /// Presses the power button (ACPI) and waits until the system has switched the machine off.
@@ -75,7 +116,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 impl Drop for Guest {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("\nThe console of {} showed last:\n{}\n", self.process, self.console.tail());
+            let (tail, log) = (self.console.tail(), self.console.log().display());
+            eprintln!("\nThe console of {} showed last:\n{tail}\n\nEverything that it showed: {log}\n", self.process);
         }
     }
 }

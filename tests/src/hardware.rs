@@ -21,6 +21,8 @@ pub struct Hardware {
     pub arch: Arch,
     /// What runs first.
     pub rom: Rom,
+    /// What its UEFI boots from the network by.
+    pub network_boot: NetworkBoot,
     /// Of its one network interface.
     pub mac: MacAddr,
     /// How much memory it has, in MiB.
@@ -30,6 +32,15 @@ pub struct Hardware {
     disks: Vec<PathBuf>,
     usb_stick: Option<PathBuf>,
     folder: TempDir,
+}
+
+/// How UEFI boots from the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkBoot {
+    /// As it does by default: PXE first, then HTTP Boot.
+    Pxe,
+    /// HTTP Boot alone (UEFI 2.10 §24.7).
+    Http,
 }
 
 /// Where a network interface leads.
@@ -54,12 +65,28 @@ impl Hardware {
     pub fn new(arch: Arch, mac: MacAddr, link: Link) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("pvmlab-guest-").tempdir()?;
         own_without_privilege(folder.path())?;
-        Ok(Self { arch, rom: Rom::Uefi, mac, memory: 1024, link, disks: Vec::new(), usb_stick: None, folder })
+        Ok(Self {
+            arch,
+            rom: Rom::Uefi,
+            network_boot: NetworkBoot::Pxe,
+            mac,
+            memory: 1024,
+            link,
+            disks: Vec::new(),
+            usb_stick: None,
+            folder,
+        })
     }
 
     /// The same machine with SeaBIOS and the network card's own iPXE.
     pub fn with_bios(mut self) -> Self {
         self.rom = Rom::Bios;
+        self
+    }
+
+    /// The same machine, whose UEFI boots from the network by HTTP alone.
+    pub fn with_http_boot(mut self) -> Self {
+        self.network_boot = NetworkBoot::Http;
         self
     }
 
@@ -131,6 +158,12 @@ impl Hardware {
         if !variables.exists() {
             fs::copy(uefi.variables, &variables).context("cannot copy the firmware's variable store")?;
             own_without_privilege(&variables)?;
+        }
+        if self.network_boot == NetworkBoot::Http {
+            // What EDK2 asks the emulator before it offers PXE.
+            for name in ["IPv4PXESupport", "IPv6PXESupport"] {
+                words.option("-fw_cfg", format!("name=opt/org.tianocore/{name},string=n"));
+            }
         }
         words.option("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", uefi.code.display()));
         words.option("-drive", format!("if=pflash,unit=1,format=raw,file={}", variables.display()));

@@ -2,19 +2,23 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     fs,
     net::Ipv4Addr,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use lab_model::{
-    AfterInstall, Arch, Definition, Event, ImageName, LabStatus, MacAddr, MachineName, MachineStatus, Role, Stage, What,
+    AfterInstall, Arch, Definition, Event, ImageName, LabStatus, MacAddr, Machine, MachineName, MachineStatus, Role,
+    Stage, What,
 };
 use tempfile::TempDir;
 
 use crate::{
     hardware::Link,
+    logs,
     namespace::Namespace,
     process::{own_without_privilege, until},
     server::{DEFINITIONS, STATE, Server, Service, free_port},
@@ -29,6 +33,10 @@ pub struct Lab {
     service: Service,
     key: Key,
     server: RefCell<Server>,
+    /// The machines as they were defined last.
+    defined: RefCell<BTreeMap<MachineName, Machine>>,
+    /// Where logs are kept, if they are.
+    logs: Option<PathBuf>,
     folder: TempDir,
     /// Last, because what runs in it ends first.
     namespace: Option<Namespace>,
@@ -47,8 +55,10 @@ impl Lab {
             Service::HttpOnly(_) => None,
         };
         let folder = tempfile::Builder::new().prefix("pvmlab-lab-").tempdir()?;
-        let server = RefCell::new(Server::start(service, supplies, folder.path())?);
-        Ok(Self { service, key: Key::generate()?, server, folder, namespace })
+        let logs = logs::fresh()?;
+        let server = Server::start(service, supplies, folder.path(), logs.as_deref().unwrap_or(folder.path()))?;
+        let (server, defined) = (RefCell::new(server), RefCell::default());
+        Ok(Self { service, key: Key::generate()?, server, defined, logs, folder, namespace })
     }
 
     /// The key that may log in to the lab's machines.
@@ -116,22 +126,39 @@ impl Lab {
         self.server.borrow_mut().stop();
     }
 
-    /// Defines a machine that boots from the network, or changes its definition.
+    /// Defines a machine that boots from the network, or changes its definition; returns when that is in force.
     ///
     /// # Errors
-    /// The definition cannot be written.
+    /// The definition is no machine of this lab, it cannot be written, or the server does not take it.
     pub fn define(&self, definition: &Definition) -> Result<()> {
+        let machine = Machine::new(definition, self.service.network())?;
+        let before = self.defined.borrow_mut().insert(machine.name.clone(), machine.clone());
+        let told = self.times_told_of_a_change(&machine.name);
+        self.write(definition)?;
+        let in_force = until(DEFINITION_LIMIT, || {
+            let in_force = match &before {
+                None => self.status()?.machines.iter().any(|known| known.name.as_ref() == Some(&machine.name)),
+                // Then the server sees no change either.
+                Some(before) if *before == machine => true,
+                // Only the server's log tells of every change.
+                Some(_) => self.times_told_of_a_change(&machine.name) > told,
+            };
+            Ok(in_force.then_some(()))
+        })?;
+        in_force
+            .with_context(|| format!("the definition of {} is not in force after {DEFINITION_LIMIT:?}", machine.name))
+    }
+
+    fn write(&self, definition: &Definition) -> Result<()> {
         let text = serde_json::to_string_pretty(definition)?;
         let file = self.folder.path().join(DEFINITIONS).join(format!("{}.json", definition.name));
         let temporary = file.with_extension("tmp");
         fs::write(&temporary, text).context("cannot write a definition")?;
-        fs::rename(&temporary, &file).context("cannot write a definition")?;
-        until(DEFINITION_LIMIT, || {
-            let known =
-                self.status()?.machines.into_iter().any(|machine| machine.name.as_ref() == Some(&definition.name));
-            Ok(known.then_some(()))
-        })?
-        .with_context(|| format!("the server does not know {} after {DEFINITION_LIMIT:?}", definition.name))
+        fs::rename(&temporary, &file).context("cannot write a definition")
+    }
+
+    fn times_told_of_a_change(&self, name: &MachineName) -> usize {
+        self.server.borrow().log().matches(&format!("definition changed machine=\"{name}\"")).count()
     }
 
     /// A machine that gets `image` installed, and lets the lab's key log in.
@@ -188,7 +215,8 @@ impl Lab {
     /// The server does not answer, or refuses.
     pub fn fetch(&self, path: &str) -> Result<Vec<u8>> {
         let url = self.service.local_url() + path;
-        let mut response = ureq::get(&url).call().with_context(|| format!("cannot fetch {url}"))?;
+        let request = ureq::get(&url).config().timeout_global(Some(ANSWER_LIMIT)).build();
+        let mut response = request.call().with_context(|| format!("cannot fetch {url}"))?;
         Ok(response.body_mut().with_config().limit(FETCH_LIMIT).read_to_vec()?)
     }
 
@@ -255,14 +283,24 @@ const USER: &str = "lab";
 /// Nothing that a test reads whole is larger: kernels and initial RAM file systems.
 const FETCH_LIMIT: u64 = 256 << 20;
 
+/// Enough for the largest file under emulation.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+
 /// The server's promise is one second; this machine may be busy.
 const DEFINITION_LIMIT: Duration = Duration::from_secs(20);
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        let timeline = self.timeline();
+        if let Some(folder) = &self.logs {
+            let _ = fs::write(folder.join("timeline.txt"), &timeline);
+        }
         if std::thread::panicking() {
             let log = self.server.borrow().log_tail();
-            eprintln!("\nThe server logged last:\n{log}\n\nWhat happened:\n{}\n", self.timeline());
+            eprintln!("\nThe server logged last:\n{log}\n\nWhat happened:\n{timeline}\n");
+            if let Some(folder) = &self.logs {
+                eprintln!("Whole logs: {}\n", folder.display());
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The bench: real firmware in an emulator, on a network of the test's own.
 //!
 //! A test enters a [`Namespace`], assembles [`Hardware`], switches it on as a [`Guest`] and follows its [`Console`].
-//! Everything belongs to a value and ends when that is dropped: nothing is left behind, whatever happens to the test.
+//! Everything belongs to a value and ends when that is dropped, and programs end with the test that started them, even if it
+//! is killed. What stays are logs, where somebody keeps them ([`LOGS_VARIABLE`]).
 //!
 //! Deliberately not here: what a boot should look like, which the tests in `tests/lab/` say.
 
@@ -10,6 +11,7 @@ mod firmware;
 mod guest;
 mod hardware;
 mod lab;
+mod logs;
 mod namespace;
 pub mod process;
 mod qmp;
@@ -22,8 +24,9 @@ mod wire;
 pub use console::Console;
 pub use firmware::Rom;
 pub use guest::Guest;
-pub use hardware::{Hardware, Link};
+pub use hardware::{Hardware, Link, NetworkBoot};
 pub use lab::Lab;
+pub use logs::LOGS_VARIABLE;
 pub use namespace::{BRIDGE, NEIGHBOUR, Namespace, SERVER, network};
 pub use server::Service;
 pub use ssh::{Key, Login};

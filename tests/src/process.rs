@@ -6,12 +6,14 @@
 use std::{
     ffi::OsStr,
     fmt,
+    io::Read,
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
@@ -27,7 +29,8 @@ pub struct Process {
 /// The command that runs `program` for as long as this thread lives.
 pub fn bound(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command.args(["--pdeathsig", "KILL", "--"]);
+    add_program(&mut command, program);
     command
 }
 
@@ -41,8 +44,15 @@ pub fn bound_without_privilege(program: impl AsRef<OsStr>) -> Command {
             command.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"]);
         }
     }
-    command.arg("--").arg(program);
+    command.arg("--");
+    add_program(&mut command, program);
     command
+}
+
+/// A parent that ended before the kernel knew of the bond has sent no signal; but then the parent is another by now.
+fn add_program(command: &mut Command, program: impl AsRef<OsStr>) {
+    command.args(["sh", "-c", r#"[ "$PPID" = "$1" ] || exit 1; shift; exec "$@""#, "sh"]);
+    command.arg(std::process::id().to_string()).arg(program);
 }
 
 /// Gives `path` to the user that [`bound_without_privilege`] runs programs as.
@@ -143,11 +153,39 @@ pub fn until<T>(limit: Duration, mut question: impl FnMut() -> Result<Option<T>>
         if started.elapsed() >= limit {
             return Ok(None);
         }
-        std::thread::park_timeout(POLL_INTERVAL);
+        thread::park_timeout(POLL_INTERVAL);
     }
 }
 
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
+
+/// Runs `command`, which [`bound`] made, to its end without input; it is killed after `limit`.
+///
+/// # Errors
+/// It cannot be started, or it was killed; the message has what it said on standard error.
+pub(crate) fn finish(name: &str, command: &mut Command, limit: Duration) -> Result<Output> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process::start(name, command)?;
+    let (stdout, stderr) = (read_on(process.child().stdout.take()), read_on(process.child().stderr.take()));
+    let ended = until(limit, || process.ended())?;
+    // Where it still runs it is killed, and with it ends what is read.
+    drop(process);
+    let read = |reader: JoinHandle<Vec<u8>>| reader.join().map_err(|_| anyhow!("cannot read what {name} writes"));
+    let (stdout, stderr) = (read(stdout)?, read(stderr)?);
+    let Some(status) = ended else {
+        bail!("{name} still ran after {limit:?}: {}", String::from_utf8_lossy(&stderr).trim());
+    };
+    Ok(Output { status, stdout, stderr })
+}
+
+fn read_on(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What was read before an error is as good as what there is.
+        let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+        bytes
+    })
+}
 
 /// Runs a short command to its end and returns what it printed.
 ///
@@ -191,6 +229,26 @@ mod tests {
         let status = until(Duration::from_secs(10), || Ok(child.try_wait()?)).unwrap();
 
         assert!(!status.expect("killed by the kernel").success());
+    }
+
+    #[test]
+    fn a_command_that_takes_too_long_is_killed_and_says_what_it_said() {
+        let mut command = bound("sh");
+        command.args(["-c", "echo connecting >&2; exec sleep 1000"]);
+
+        let error = finish("ssh", &mut command, Duration::from_secs(1)).unwrap_err();
+
+        assert_eq!(error.to_string(), "ssh still ran after 1s: connecting");
+    }
+
+    #[test]
+    fn a_command_that_ends_in_time_hands_over_all_that_it_wrote() {
+        let mut command = bound("sh");
+        command.args(["-c", "head -c 200000 /dev/zero; echo done >&2; exit 3"]);
+
+        let Output { status, stdout, stderr } = finish("sh", &mut command, Duration::from_secs(60)).unwrap();
+
+        assert_eq!((status.code(), stdout.len(), stderr), (Some(3), 200_000, b"done\n".to_vec()));
     }
 
     #[test]

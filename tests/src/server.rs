@@ -11,9 +11,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use lab_model::Ipv4Net;
 
 use crate::{
-    namespace::{BRIDGE, SERVER},
+    namespace::{BRIDGE, SERVER, network},
     process::{Process, bound, bound_without_privilege, own_without_privilege},
     supplies::Supplies,
 };
@@ -23,8 +24,8 @@ use crate::{
 pub enum Service {
     /// DHCP, TFTP and HTTP on the bridge of this thread's namespace.
     Network,
-    /// HTTP alone, by a user without privileges, on this port of 127.0.0.1: what the emulator's own network calls
-    /// 10.0.2.2.
+    /// HTTP alone, by a user without privileges, on this port of 127.0.0.1: what machines on the emulator's own network reach
+    /// at 10.0.2.2.
     HttpOnly(u16),
 }
 
@@ -34,6 +35,7 @@ pub(crate) struct Server {
     service: Service,
     program: PathBuf,
     folder: PathBuf,
+    log: PathBuf,
     process: Option<Process>,
 }
 
@@ -50,7 +52,7 @@ impl Service {
     pub fn base_url(self) -> String {
         match self {
             Self::Network => format!("http://{SERVER}"),
-            Self::HttpOnly(port) => format!("http://10.0.2.2:{port}"),
+            Self::HttpOnly(port) => format!("http://{HOST}:{port}"),
         }
     }
 
@@ -62,15 +64,23 @@ impl Service {
         }
     }
 
+    /// The server's address on the lab's network.
+    pub(crate) fn network(self) -> Ipv4Net {
+        match self {
+            Self::Network => network(),
+            Self::HttpOnly(_) => Ipv4Net::new(HOST, 24).expect("24 is a prefix length"),
+        }
+    }
+
     fn configuration(self, images: &Path) -> String {
         let images = images.display();
         let common = format!("state = 'state'\ndefinitions = 'vms'\nimages = '{images}'\n\n[log]\nlevel = 'debug'\n\n");
         let network = match self {
             Self::Network => format!("[lab]\ninterface = '{BRIDGE}'\n"),
             Self::HttpOnly(port) => {
-                let url = self.base_url();
+                let (url, address) = (self.base_url(), self.network());
                 format!(
-                    "[lab]\naddress = '10.0.2.2/24'\n\n[http]\nlisten = '127.0.0.1'\nport = {port}\nbase-url = '{url}'\n"
+                    "[lab]\naddress = '{address}'\n\n[http]\nlisten = '127.0.0.1'\nport = {port}\nbase-url = '{url}'\n"
                 )
             }
         };
@@ -79,11 +89,11 @@ impl Service {
 }
 
 impl Server {
-    /// Starts the server in `folder` and waits until it says that it is ready.
+    /// Starts the server in `folder` and waits until it says that it is ready; its log goes into the folder `logs`.
     ///
     /// # Errors
     /// There is no server program, or it ends instead of getting ready; the message has its log.
-    pub(crate) fn start(service: Service, supplies: &Supplies, folder: &Path) -> Result<Self> {
+    pub(crate) fn start(service: Service, supplies: &Supplies, folder: &Path, logs: &Path) -> Result<Self> {
         for needed in [STATE, DEFINITIONS] {
             fs::create_dir_all(folder.join(needed))?;
         }
@@ -97,7 +107,8 @@ impl Server {
             }
         }
         fs::write(folder.join(CONFIGURATION), service.configuration(&images))?;
-        let mut server = Self { service, program, folder: folder.to_owned(), process: None };
+        let (folder, log) = (folder.to_owned(), logs.join("server.log"));
+        let mut server = Self { service, program, folder, log, process: None };
         server.restart()?;
         Ok(server)
     }
@@ -109,7 +120,7 @@ impl Server {
     pub(crate) fn restart(&mut self) -> Result<Instant> {
         self.stop();
         let (socket, ready) = self.notify_socket()?;
-        let log = File::options().create(true).append(true).open(self.log())?;
+        let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = match self.service {
             Service::Network => bound(&self.program),
             Service::HttpOnly(_) => bound_without_privilege(&self.program),
@@ -148,13 +159,14 @@ impl Server {
 
     /// What it logged last.
     pub(crate) fn log_tail(&self) -> String {
-        let text = fs::read_to_string(self.log()).unwrap_or_default();
+        let text = self.log();
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
-    fn log(&self) -> PathBuf {
-        self.folder.join("server.log")
+    /// All that it logged so far, in earlier runs too.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// A socket as systemd has it: the server sends `READY=1` there (sd_notify(3)).
@@ -176,6 +188,9 @@ pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a free port")?;
     Ok(listener.local_addr()?.port())
 }
+
+/// What the emulator's own network calls the machine that it runs on.
+const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
 /// Under the lab's folder.
 pub(crate) const DEFINITIONS: &str = "vms";

@@ -5,14 +5,14 @@ use std::{
     io::Read as _,
     net::{IpAddr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::process::{run, until};
+use crate::process::{bound, finish, run, until};
 
 /// A key pair of the lab's own.
 #[derive(Debug)]
@@ -69,9 +69,10 @@ impl Login<'_> {
     /// Runs `script` with the machine's `sh` and returns what it printed.
     ///
     /// # Errors
-    /// The login failed, or the script did; the message has what `ssh` said.
+    /// The login failed, the script did, or it took too long; the message has what `ssh` said.
     pub fn run(&self, script: &str) -> Result<String> {
-        let Output { status, stdout, stderr } = self.command(&[], script).output().context("cannot run ssh")?;
+        let ended = finish("ssh", &mut self.command(&[], script), RUN_LIMIT);
+        let Output { status, stdout, stderr } = ended.with_context(|| format!("`{script}` on {}", self.address))?;
         let said = String::from_utf8_lossy(&stderr);
         ensure!(status.success(), "`{script}` on {} failed ({status}): {}", self.address, said.trim());
         Ok(String::from_utf8_lossy(&stdout).into_owned())
@@ -90,17 +91,17 @@ impl Login<'_> {
     /// Tries to log in with a password, and returns how `ssh` was refused.
     ///
     /// # Errors
-    /// It was let in.
+    /// It was let in, or there was no answer.
     pub fn refusal_of_password(&self) -> Result<String> {
         let options = ["PubkeyAuthentication=no", "PreferredAuthentications=password,keyboard-interactive"];
-        let output = self.command(&options, "true").output().context("cannot run ssh")?;
+        let output = finish("ssh", &mut self.command(&options, "true"), RUN_LIMIT)?;
         ensure!(!output.status.success(), "logged in to {} without a key", self.address);
         Ok(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     /// The command that a person would type, with `-F` and the rest.
-    pub fn command(&self, options: &[&str], script: &str) -> Command {
-        let mut command = Command::new("ssh");
+    fn command(&self, options: &[&str], script: &str) -> Command {
+        let mut command = bound("ssh");
         let path = |name: &str, path: &Path| format!("{name}={}", path.display());
         let files = [path("IdentityFile", &self.key.file()), path("UserKnownHostsFile", &self.key.known_hosts())];
         let strict = ["BatchMode=yes", "IdentitiesOnly=yes", "StrictHostKeyChecking=accept-new", "LogLevel=ERROR"];
@@ -110,7 +111,7 @@ impl Login<'_> {
         for option in options.iter().chain(&strict).chain(&patient).copied().chain(files.iter().map(String::as_str)) {
             command.args(["-o", option]);
         }
-        command.arg(self.address.to_string()).arg(script).stdin(Stdio::null());
+        command.arg(self.address.to_string()).arg(script);
         command
     }
 }
@@ -124,6 +125,9 @@ fn greets(server: SocketAddr) -> Result<()> {
     ensure!(greeting == *b"SSH-", "another protocol");
     Ok(())
 }
+
+/// A script may wait for a system that is still being configured, under emulation and on a busy machine.
+const RUN_LIMIT: Duration = Duration::from_secs(600);
 
 const GREETING_LIMIT: Duration = Duration::from_secs(5);
 
@@ -147,7 +151,8 @@ mod tests {
         let command = login.command(&["PubkeyAuthentication=no"], "hostname");
 
         let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
-        assert_eq!(words[6..8], ["-o", "PubkeyAuthentication=no"]);
+        let first = words.iter().position(|word| word == "-o").unwrap();
+        assert_eq!(words[first + 1], "PubkeyAuthentication=no");
         assert_eq!(words[words.len() - 2..], ["10.77.0.10", "hostname"]);
     }
 }

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lab_model::Arch;
+use lab_tests::LOGS_VARIABLE;
 
 use crate::{
     cache::Cache,
@@ -37,6 +38,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     let mut nextest = Command::new(tools::NEXTEST.require(&Cache::of_user()?)?);
     nextest.args(["nextest", "run", "--workspace"]).current_dir(workspace());
     nextest.args(&arguments.nextest).envs(supplies.environment());
+    nextest.env(LOGS_VARIABLE, workspace().join("target/lab-logs"));
     if !nix::unistd::geteuid().is_root() {
         // What needs a network namespace is root in a user namespace then.
         nextest.env(runner_variable(), "unshare --map-root-user --");
