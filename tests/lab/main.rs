@@ -9,9 +9,13 @@
     reason = "clippy knows a test by its attribute, which fixtures do not have"
 )]
 
+mod after_install;
 mod bios;
+mod definitions;
+mod http_boot;
 mod images;
 mod install;
+mod killed;
 mod limits;
 mod refusal;
 mod restart;
