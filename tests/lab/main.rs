@@ -1,7 +1,7 @@
 //! Real firmware boots from the real server, in an emulator.
 //!
-//! `cargo xtask test` builds what these tests need, and says where it is: the server in `PVMLAB_PXE_SERVER`, images in
-//! `PVMLAB_IMAGES`. A test that lacks something fails and says what to run.
+//! `cargo xtask test` builds what these tests need, and says where it is: the server in `PVMLAB_TEST_SERVER`, images in
+//! `PVMLAB_TEST_IMAGES`. A test that lacks something fails and says what to run.
 
 #![allow(
     clippy::panic,

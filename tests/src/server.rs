@@ -97,7 +97,7 @@ impl Server {
         for needed in [STATE, DEFINITIONS] {
             fs::create_dir_all(folder.join(needed))?;
         }
-        let Supplies { server: mut program, mut images } = supplies.clone();
+        let Supplies { server: mut program, mut images, .. } = supplies.clone();
         if service != Service::Network {
             // Neither a clone nor a cache in somebody's home need be open to others.
             images = share(&images, &folder.join("images"))?;

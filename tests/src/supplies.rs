@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 pub struct Supplies {
     /// The program `pxe-server`.
     pub server: PathBuf,
+    /// The program `pvmlab`; beside it, in a folder for each architecture, the servers for provisioners.
+    pub command: PathBuf,
     /// The folder of all images, with a folder for each name and in that one for each architecture.
     pub images: PathBuf,
 }
@@ -23,14 +25,15 @@ impl Supplies {
             let path = env::var_os(name).map(PathBuf::from);
             path.with_context(|| format!("{name} is not set: run `cargo xtask test`, which makes what labs need"))
         };
-        Ok(Self { server: path(SERVER_VARIABLE)?, images: path(IMAGES_VARIABLE)? })
+        Ok(Self { server: path(SERVER_VARIABLE)?, command: path(COMMAND_VARIABLE)?, images: path(IMAGES_VARIABLE)? })
     }
 
     /// The environment that hands these to [`Supplies::from_environment`] in another process.
-    pub fn environment(&self) -> [(&'static str, &PathBuf); 2] {
-        [(SERVER_VARIABLE, &self.server), (IMAGES_VARIABLE, &self.images)]
+    pub fn environment(&self) -> [(&'static str, &PathBuf); 3] {
+        [(SERVER_VARIABLE, &self.server), (COMMAND_VARIABLE, &self.command), (IMAGES_VARIABLE, &self.images)]
     }
 }
 
-const SERVER_VARIABLE: &str = "PVMLAB_PXE_SERVER";
-const IMAGES_VARIABLE: &str = "PVMLAB_IMAGES";
+const SERVER_VARIABLE: &str = "PVMLAB_TEST_SERVER";
+const COMMAND_VARIABLE: &str = "PVMLAB_TEST_COMMAND";
+const IMAGES_VARIABLE: &str = "PVMLAB_TEST_IMAGES";

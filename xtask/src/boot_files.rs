@@ -10,7 +10,7 @@ use crate::{
     ipxe,
     packages::{self, Consent},
     replace::replace,
-    toolchain::{Profile, Toolchain},
+    toolchain::{Program, Toolchain},
     workspace,
 };
 
@@ -52,7 +52,7 @@ pub(crate) fn fill(cache: &Cache) -> Result<PathBuf> {
 /// # Errors
 /// It does not compile, or it is too large to travel to every machine.
 pub(crate) fn installer(toolchain: &Toolchain) -> Result<Vec<u8>> {
-    let contents = toolchain.build("installer", Profile::Installer)?;
+    let contents = toolchain.build(Program::Installer)?;
     let size = contents.len();
     ensure!(size <= INSTALLER_LIMIT, "the installer has {size} bytes: {INSTALLER_LIMIT} are allowed");
     Ok(contents)

@@ -11,11 +11,11 @@ use crate::{
     cache::Cache,
     packages::{self, Consent},
     replace::replace,
-    toolchain::{Profile, Toolchain},
+    toolchain::{Program, Toolchain},
     workspace,
 };
 
-/// Builds pxe-server and installer for release, static and stripped, into a folder of target/dist/ for each architecture.
+/// Builds pvmlab, pxe-server and installer for release, static and stripped, into a folder of target/dist/ for each architecture.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Builds for this architecture only; by default for each.
@@ -30,9 +30,13 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     let boot_files = boot_files::fill(&cache)?;
     for arch in Arch::ALL.into_iter().filter(|arch| arguments.arch.is_none_or(|only| only == *arch)) {
         let toolchain = Toolchain::find(arch, &cache)?;
-        let server = toolchain.build("pxe-server", Profile::Release)?;
+        let server = toolchain.build(Program::Server)?;
         check_embedded(&server, &boot_files)?;
-        let programs = [("installer", boot_files::installer(&toolchain)?), ("pxe-server", server)];
+        let programs = [
+            (Program::Installer.name(), boot_files::installer(&toolchain)?),
+            (Program::HostCommand.name(), toolchain.build(Program::HostCommand)?),
+            (Program::Server.name(), server),
+        ];
         write(&workspace().join("target/dist").join(arch.as_str()), &programs)?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! What a lab needs before it can start: packages, the server as it is released, and images.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use lab_model::{Arch, ImageName};
 use lab_tests::Supplies;
 
@@ -10,7 +10,7 @@ use crate::{
     image,
     packages::{self, Consent, Package},
     replace::replace,
-    toolchain::{Profile, Toolchain},
+    toolchain::{Program, Toolchain},
     workspace,
 };
 
@@ -23,14 +23,31 @@ pub(crate) fn gather(archs: &[Arch], consent: Consent) -> Result<Supplies> {
     packages::require(&needed, consent)?;
     let cache = Cache::of_user()?;
     boot_files::fill(&cache)?;
-    // Not where cargo builds it: a lab that runs keeps the server that it started with.
-    let server = workspace().join("target/lab/pxe-server");
-    let built = Toolchain::find(native(), &cache)?.build("pxe-server", Profile::Release)?;
-    replace(&server, &built, 0o755)?;
+    // Not where cargo builds them: a lab that runs keeps the programs that it started with.
+    let folder = workspace().join("target/lab");
+    let server = folder.join(native().as_str()).join(Program::Server.name());
+    replace(&server, &Toolchain::find(native(), &cache)?.build(Program::Server)?, 0o755)?;
     for arch in archs {
         image::require(&cache, IMAGE, *arch, consent)?;
     }
-    Ok(Supplies { server, images: cache.folder("images") })
+    Ok(Supplies { server, command: folder.join(Program::HostCommand.name()), images: cache.folder("images") })
+}
+
+/// As [`gather`], with what a lab of virtual machines needs besides: the host command, and beside it the server for a
+/// provisioner of each of these architectures, where the command looks for it.
+///
+/// # Errors
+/// Those of [`gather`].
+pub(crate) fn gather_virtual(archs: &[Arch], provisioners: &[Arch], consent: Consent) -> Result<Supplies> {
+    let supplies = gather(archs, consent)?;
+    let cache = Cache::of_user()?;
+    replace(&supplies.command, &Toolchain::find(native(), &cache)?.build(Program::HostCommand)?, 0o755)?;
+    let folder = supplies.command.parent().context("a program is in a folder")?;
+    for arch in provisioners {
+        let server = folder.join(arch.as_str()).join(Program::Server.name());
+        replace(&server, &Toolchain::find(*arch, &cache)?.build(Program::Server)?, 0o755)?;
+    }
+    Ok(supplies)
 }
 
 /// The name of the image that labs install.

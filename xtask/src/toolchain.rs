@@ -35,9 +35,42 @@ enum StandardLibrary {
 
 /// A profile of the workspace's `Cargo.toml`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Profile {
+enum Profile {
     Release,
     Installer,
+}
+
+/// A program of this workspace that is released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    Server,
+    Installer,
+    HostCommand,
+}
+
+impl Program {
+    /// The name of its file.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Server => "pxe-server",
+            Self::Installer => "installer",
+            Self::HostCommand => "pvmlab",
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Server | Self::Installer => self.name(),
+            Self::HostCommand => "pvmlab-cli",
+        }
+    }
+
+    fn profile(self) -> Profile {
+        match self {
+            Self::Server | Self::HostCommand => Profile::Release,
+            Self::Installer => Profile::Installer,
+        }
+    }
 }
 
 impl Toolchain {
@@ -61,25 +94,27 @@ impl Toolchain {
         Ok(Self { arch, standard_library })
     }
 
-    /// Builds the package's program of the same name, static and stripped, and returns what the file holds.
+    /// Builds a program, static and stripped, and returns what its file holds.
     ///
     /// # Errors
     /// It does not compile, or what comes out is not static.
-    pub(crate) fn build(&self, package: &str, profile: Profile) -> Result<Vec<u8>> {
+    pub(crate) fn build(&self, program: Program) -> Result<Vec<u8>> {
         let arch = self.arch;
-        let mut step = Step::start(format!("building {package} for {arch}"));
-        let program = self.target_folder().join(triple(arch)).join(profile.name()).join(package);
-        step.run(&mut self.cargo(package, profile)?)?;
-        let contents = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
-        elf::check_static(&contents, arch).with_context(|| format!("{} is not what it is to be", program.display()))?;
+        let mut step = Step::start(format!("building {} for {arch}", program.name()));
+        let file = self.target_folder().join(triple(arch)).join(program.profile().name()).join(program.name());
+        step.run(&mut self.cargo(program)?)?;
+        let contents = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        elf::check_static(&contents, arch).with_context(|| format!("{} is not what it is to be", file.display()))?;
         step.finish();
         Ok(contents)
     }
 
-    fn cargo(&self, package: &str, profile: Profile) -> Result<Command> {
+    fn cargo(&self, program: Program) -> Result<Command> {
+        let profile = program.profile();
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(workspace());
-        cargo.args(["build", "--locked", "--package", package, "--bin", package, "--profile", profile.name()]);
+        cargo.args(["build", "--locked", "--package", program.package(), "--bin", program.name()]);
+        cargo.args(["--profile", profile.name()]);
         cargo.args(["--target", triple(self.arch)]).arg("--target-dir").arg(self.target_folder());
         cargo.env("CARGO_ENCODED_RUSTFLAGS", self.flags(profile)?).env_remove("RUSTFLAGS");
         // All of them each time: build scripts and macros are linked too, and are built anew when their linker is another.
