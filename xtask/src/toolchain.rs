@@ -104,7 +104,7 @@ impl Toolchain {
         let file = self.target_folder().join(triple(arch)).join(program.profile().name()).join(program.name());
         step.run(&mut self.cargo(program)?)?;
         let contents = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        elf::check_static(&contents, arch).with_context(|| format!("{} is not what it is to be", file.display()))?;
+        elf::check_released(&contents, arch).with_context(|| format!("{} is not what it is to be", file.display()))?;
         step.finish();
         Ok(contents)
     }
