@@ -37,7 +37,7 @@ impl Suite {
             fs::create_dir_all(folder.path().join(needed))?;
         }
         fs::write(folder.path().join("status"), "")?;
-        fs::write(folder.path().join("sources.list"), Mirror::of_machine().source(name))?;
+        fs::write(folder.path().join("sources.list"), Mirror::of_machine()?.source(name))?;
         fs::write(folder.path().join("apt.conf"), configuration(folder.path()))?;
 
         let suite = Self { name: name.to_owned(), folder };

@@ -19,7 +19,7 @@ pub(super) fn build(recipe: &SystemRecipe, folder: &Path) -> Result<()> {
     let sources = work.path().join("sources.list");
     let script = work.path().join("system.sh");
     let options = work.path().join("apt.conf");
-    fs::write(&sources, Mirror::of_machine().sources_list(recipe.suite))?;
+    fs::write(&sources, Mirror::of_machine()?.sources_list(recipe.suite))?;
     fs::write(&script, recipe.script)?;
     fs::write(&options, apt_options()?)?;
 
