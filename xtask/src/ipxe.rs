@@ -1,6 +1,9 @@
 //! The iPXE binaries that `ipxe/binaries.toml` names, fetched and verified.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
 use lab_model::{FileName, Sha256};
@@ -20,16 +23,25 @@ pub(crate) fn binaries(cache: &Cache) -> Result<(PathBuf, Vec<String>)> {
         let step = Step::start(format!("fetching {} {} from Debian {}", package.name, package.version, package.suite));
         let unpacked = tempfile::tempdir()?;
         Suite::open(&package.suite)?.unpack(&package.name, &package.version, unpacked.path())?;
-        for file in files {
-            let contents = fs::read(unpacked.path().join(&file.from))
-                .with_context(|| format!("the package {} has no {}", package.name, file.from))?;
-            file.verify(&contents)?;
-            fs::write(folder.join(file.name.as_str()), contents)?;
-        }
+        take(files, unpacked.path(), folder)?;
         step.finish();
         Ok(())
     })?;
     Ok((folder, files.iter().map(|file| file.name.to_string()).collect()))
+}
+
+/// Copies each file from the unpacked package to `folder`.
+fn take(files: &[Binary], unpacked: &Path, folder: &Path) -> Result<()> {
+    let take = |file: &Binary| -> Result<()> {
+        let contents =
+            fs::read(unpacked.join(&file.from)).with_context(|| format!("the package has no {}", file.from))?;
+        file.verify(&contents)?;
+        Ok(fs::write(folder.join(file.name.as_str()), contents)?)
+    };
+    // All of what differs at once: after a new version of the package that is the whole list.
+    let failures: Vec<_> = files.iter().filter_map(|file| Some(format!("{:#}", take(file).err()?))).collect();
+    ensure!(failures.is_empty(), "{}", failures.join("; "));
+    Ok(())
 }
 
 /// `ipxe/binaries.toml`.
@@ -85,6 +97,22 @@ mod tests {
 
         let names: Vec<_> = binaries.files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["ipxe-arm64.efi", "ipxe-x86_64.efi", "undionly.kpxe"]);
+    }
+
+    #[test]
+    fn every_file_that_is_another_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a"), "other").unwrap();
+        let binary = |name: &str| Binary {
+            name: name.parse().unwrap(),
+            from: name.to_owned(),
+            size: 3,
+            sha256: Sha256([0; 32]),
+        };
+
+        let error = take(&[binary("a"), binary("b")], folder.path(), folder.path()).unwrap_err().to_string();
+
+        assert!(error.starts_with("a has 5 bytes, ipxe/binaries.toml says 3; the package has no b: "), "{error}");
     }
 
     #[test]
