@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result};
 
 /// Names the folder that has one folder for each test; without it logs go with their lab.
-pub const LOGS_VARIABLE: &str = "PVMLAB_LAB_LOGS";
+pub const LOGS_VARIABLE: &str = "PVMLAB_TEST_LOGS";
 
 /// The folder of the test that this thread runs; `None` where nobody keeps logs.
 pub(crate) fn folder() -> Option<PathBuf> {

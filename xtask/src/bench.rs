@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: how fast, how small, and beside what.
 //!
 //! Each bench prints what it measured, writes it as JSON when asked to, and knows its targets: with `--check` a missed one
-//! is a failure.
+//! is a failure. What they measure is on a network of its own: an ordinary user's bench runs as root of a user namespace.
 
 mod boot;
 mod original;
@@ -10,13 +10,18 @@ mod server;
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lab_model::Arch;
+use lab_tests::Supplies;
 
-use crate::packages::Consent;
+use crate::{
+    packages::{self, Consent},
+    privilege, supplies,
+};
 
 /// Measures pxe-server.
 #[derive(clap::Args)]
+#[command(after_help = "Example: cargo xtask bench server --runs 20 --check")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     bench: Bench,
@@ -51,9 +56,16 @@ enum Bench {
 
 /// Runs `cargo xtask bench`.
 pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
+    // Whoever runs this again hands over what was gathered with the user's own rights.
+    let supplies = Supplies::from_environment().or_else(|_| arguments.bench.gather(consent))?;
+    if !privilege::is_root() {
+        let status = privilege::again()?.envs(supplies.environment()).status().context("cannot run unshare")?;
+        ensure!(status.success(), "the bench failed ({status})");
+        return Ok(());
+    }
     let report = match arguments.bench {
-        Bench::Boot { arch, runs } => boot::measure(arch, runs, consent)?,
-        Bench::Server { runs } => server::measure(runs, consent)?,
+        Bench::Boot { arch, runs } => boot::measure(arch, runs, &supplies)?,
+        Bench::Server { runs } => server::measure(runs, &supplies)?,
     };
     println!("{report}");
     if let Some(file) = &arguments.json {
@@ -62,4 +74,16 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     let missed = report.missed();
     ensure!(!arguments.check || missed.is_empty(), "missed: {}", missed.join(", "));
     Ok(())
+}
+
+impl Bench {
+    fn gather(&self, consent: Consent) -> Result<Supplies> {
+        match self {
+            Self::Boot { arch, .. } => {
+                packages::require(packages::PEERS, consent)?;
+                supplies::gather(&[*arch], consent)
+            }
+            Self::Server { .. } => supplies::gather(&[], consent),
+        }
+    }
 }

@@ -19,6 +19,7 @@ use crate::{
 /// iPXE for each firmware comes from a Debian package, the installer for each architecture from this workspace.
 /// They are put into target/boot-files/, or where PVMLAB_BOOT_FILES says.
 #[derive(clap::Args)]
+#[command(after_help = "Example: cargo xtask boot-files")]
 pub(crate) struct Arguments {}
 
 /// Runs `cargo xtask boot-files`.

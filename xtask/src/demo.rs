@@ -18,6 +18,7 @@ use progress::Progress;
 
 /// Shows one machine from power-on to its answer over SSH.
 #[derive(clap::Args)]
+#[command(after_help = "Example: cargo xtask demo --arch x86_64")]
 pub(crate) struct Arguments {
     /// The machine's processor.
     #[arg(long, default_value = "aarch64")]

@@ -8,6 +8,7 @@ use crate::{cache::Cache, tools, workspace};
 
 /// Checks the dependencies against deny.toml: bans, licenses and sources.
 #[derive(clap::Args)]
+#[command(after_help = "Example: cargo xtask deny")]
 pub(crate) struct Arguments {}
 
 /// Runs `cargo xtask deny`.

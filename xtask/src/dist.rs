@@ -17,6 +17,7 @@ use crate::{
 
 /// Builds pvmlab, pxe-server and installer for release, static and stripped, into a folder of target/dist/ for each architecture.
 #[derive(clap::Args)]
+#[command(after_help = "Example: cargo xtask dist --arch aarch64")]
 pub(crate) struct Arguments {
     /// Builds for this architecture only; by default for each.
     #[arg(long)]

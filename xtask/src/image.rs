@@ -26,6 +26,7 @@ use recipe::ImageRecipe;
 
 /// Builds an operating system image from packages, or finds the one that was built before.
 #[derive(clap::Args)]
+#[command(after_help = "Example: cargo xtask image debian-12 --arch x86_64")]
 pub(crate) struct Arguments {
     /// Which one.
     name: Name,

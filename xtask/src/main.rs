@@ -15,6 +15,7 @@ mod elf;
 mod image;
 mod ipxe;
 mod packages;
+mod privilege;
 mod progress;
 mod replace;
 mod setup;
@@ -79,4 +80,27 @@ fn main() -> ExitCode {
 /// The clone that these commands work on.
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_help_of_every_command_has_an_example() {
+        let command = Arguments::command();
+
+        for subcommand in command.get_subcommands() {
+            let help = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example = format!("Example: cargo xtask {}", subcommand.get_name());
+            assert!(help.starts_with(&example), "{}: {help}", subcommand.get_name());
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
 }

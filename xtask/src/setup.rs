@@ -10,6 +10,7 @@ use crate::{
 
 /// Installs what the other commands need.
 #[derive(clap::Args)]
+#[command(after_help = "Example: cargo xtask setup --yes")]
 pub(crate) struct Arguments {}
 
 /// Runs `cargo xtask setup`.

@@ -14,11 +14,12 @@ use lab_tests::LOGS_VARIABLE;
 use crate::{
     cache::Cache,
     packages::{self, Consent},
-    supplies, tools, workspace,
+    privilege, supplies, tools, workspace,
 };
 
 /// Runs every test; builds, fetches and installs first what they need.
 #[derive(clap::Args)]
+#[command(after_help = "Example: cargo xtask test -- -p pxe-server an_address")]
 pub(crate) struct Arguments {
     /// What nextest is told besides, such as a part of a test's name.
     #[arg(last = true)]
@@ -28,7 +29,8 @@ pub(crate) struct Arguments {
 /// Runs `cargo xtask test`.
 pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     let started = Instant::now();
-    packages::require(packages::PEERS, consent)?;
+    packages::require(&[packages::NETWORK, packages::PEERS].concat(), consent)?;
+    privilege::check_namespaces()?;
     let supplies = supplies::gather_virtual(&Arch::ALL, &[PROVISIONER], consent)?;
     let prepared = started.elapsed();
 
@@ -39,9 +41,9 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     nextest.args(["nextest", "run", "--workspace"]).current_dir(workspace());
     nextest.args(&arguments.nextest).envs(supplies.environment());
     nextest.env(LOGS_VARIABLE, workspace().join("target/lab-logs"));
-    if !nix::unistd::geteuid().is_root() {
+    if !privilege::is_root() {
         // What needs a network namespace is root in a user namespace then.
-        nextest.env(runner_variable(), "unshare --map-root-user --");
+        nextest.env(runner_variable(), privilege::AS_ROOT.join(" "));
     }
     check("tests", nextest.status().context("cannot run cargo-nextest")?)?;
 

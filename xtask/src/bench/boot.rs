@@ -15,20 +15,14 @@ use super::{
     original::{Content, Original},
     report::{Column, Report, Target},
 };
-use crate::{
-    packages::{self, Consent},
-    progress::Step,
-    supplies,
-};
+use crate::{progress::Step, supplies};
 
 /// Boots a machine of `arch` from each side, `runs` times in turn.
 ///
 /// # Errors
-/// Something is missing, or a boot does not reach the kernel.
-pub(crate) fn measure(arch: Arch, runs: u8, consent: Consent) -> Result<Report> {
-    packages::require(packages::PEERS, consent)?;
-    let supplies = supplies::gather(&[arch], consent)?;
-    let content = content(arch, &supplies)?;
+/// This process may not make a network, or a boot does not reach the kernel.
+pub(crate) fn measure(arch: Arch, runs: u8, supplies: &Supplies) -> Result<Report> {
+    let content = content(arch, supplies)?;
 
     let (mut original, mut ours) = (Vec::new(), Vec::new());
     for run in 1..=runs {
@@ -36,7 +30,7 @@ pub(crate) fn measure(arch: Arch, runs: u8, consent: Consent) -> Result<Report> 
         step.note("dnsmasq and nginx");
         original.push(boot_from_original(arch, &content)?);
         step.note("pxe-server");
-        ours.push(boot_from_ours(arch, &supplies)?);
+        ours.push(boot_from_ours(arch, supplies)?);
         step.finish();
     }
 

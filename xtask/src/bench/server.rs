@@ -12,18 +12,17 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use lab_model::{Arch, MacAddr};
-use lab_tests::{Lab, NEIGHBOUR, SERVER, Service};
+use lab_tests::{Lab, NEIGHBOUR, SERVER, Service, Supplies};
 
 use super::report::{Column, Report, Target};
-use crate::{packages::Consent, supplies};
+use crate::supplies;
 
 /// Starts the server `runs` times.
 ///
 /// # Errors
-/// Something is missing, or the server does not answer.
-pub(crate) fn measure(runs: u8, consent: Consent) -> Result<Report> {
-    let supplies = supplies::gather(&[], consent)?;
-    let lab = Lab::start(Service::Network, &supplies)?;
+/// This process may not make a network, or the server does not answer.
+pub(crate) fn measure(runs: u8, supplies: &Supplies) -> Result<Report> {
+    let lab = Lab::start(Service::Network, supplies)?;
     let mut definition = lab.target("bench".parse()?, Arch::X86_64, MAC, supplies::image());
     definition.ip = "10.77.0.10".to_owned();
     lab.define(&definition)?;
