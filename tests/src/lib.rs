@@ -19,6 +19,7 @@ mod server;
 mod ssh;
 mod supplies;
 pub mod timeline;
+mod virtual_lab;
 mod wire;
 
 pub use console::Console;
@@ -31,4 +32,5 @@ pub use namespace::{BRIDGE, NEIGHBOUR, Namespace, SERVER, network};
 pub use server::Service;
 pub use ssh::{Key, Login};
 pub use supplies::Supplies;
+pub use virtual_lab::VirtualLab;
 pub use wire::{Request, Wire};

@@ -215,7 +215,7 @@ fn says_ready(socket: &UnixDatagram, process: &mut Process) -> Result<bool> {
 }
 
 /// The same file or folder where a user without privileges can read it.
-fn share(from: &Path, to: &Path) -> Result<PathBuf> {
+pub(crate) fn share(from: &Path, to: &Path) -> Result<PathBuf> {
     let failed = || format!("cannot copy {} to {}", from.display(), to.display());
     if from.is_dir() {
         fs::create_dir_all(to).with_context(failed)?;
