@@ -1,7 +1,8 @@
-//! Embeds the files that a network boot begins with: `src/boot_files.rs` says which and why.
+//! Embeds the files that a network boot begins with: whatever lies in their folder, by its name. Which names count, and
+//! what for, only `src/boot_files.rs` says.
 //!
-//! They come from the folder in `PVMLAB_BOOT_FILES`, or from the workspace's `target/boot-files/`, which
-//! `cargo xtask boot-files` fills. A program built without them works and says so when one is asked for.
+//! The folder is the one in `PVMLAB_BOOT_FILES`, or the workspace's `target/boot-files/`, which `cargo xtask boot-files`
+//! fills. A program built without a file works, and says so when it starts and when the file is asked for.
 
 use std::env;
 use std::fmt::Write as _;
@@ -9,30 +10,17 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// File name, and the static that holds its contents; `src/boot_files.rs` uses each of them.
-const FILES: [(&str, &str); 5] = [
-    ("ipxe-arm64.efi", "IPXE_ARM64_EFI"),
-    ("ipxe-x86_64.efi", "IPXE_X86_64_EFI"),
-    ("undionly.kpxe", "UNDIONLY_KPXE"),
-    ("installer-aarch64", "INSTALLER_AARCH64"),
-    ("installer-x86_64", "INSTALLER_X86_64"),
-];
-
 fn main() -> io::Result<()> {
     let folder = folder()?;
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
-    let (source, missing) = statics(&folder)?;
-    fs::write(out.join("boot_files.rs"), source)?;
+    let files = files(&folder)?;
+    fs::write(out.join("boot_files.rs"), table(&files))?;
     println!("cargo:rerun-if-env-changed=PVMLAB_BOOT_FILES");
     // The folder, not its files: cargo takes the newest time inside it, and a path that does not exist would run this
     // script, and compile the crate, on every build.
     println!("cargo:rerun-if-changed={}", folder.display());
-    if !missing.is_empty() {
-        println!(
-            "cargo:warning=built without {}: run `cargo xtask boot-files` to embed what {} lacks",
-            missing.join(", "),
-            folder.display()
-        );
+    if files.is_empty() {
+        println!("cargo:warning=built without boot files: run `cargo xtask boot-files` to fill {}", folder.display());
     }
     Ok(())
 }
@@ -51,21 +39,25 @@ fn folder() -> io::Result<PathBuf> {
     }
 }
 
-/// One static for each file, and the names of the files that are not there.
-///
-/// Of a constant, each place that uses it may get a copy of its own.
-fn statics(folder: &Path) -> io::Result<(String, Vec<&'static str>)> {
-    let mut source = String::new();
-    let mut missing = Vec::new();
-    for (name, symbol) in FILES {
-        let path = folder.join(name);
-        let contents = if path.try_exists()? {
-            format!("Some(include_bytes!({path:?}))")
-        } else {
-            missing.push(name);
-            "None".to_owned()
-        };
-        writeln!(source, "static {symbol}: Option<&[u8]> = {contents};").expect("a String takes all that is written");
+/// The files by name; hidden ones are not finished.
+fn files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.'));
+        if let Some(name) = name.filter(|_| path.is_file()) {
+            files.push((name.to_owned(), path));
+        }
     }
-    Ok((source, missing))
+    files.sort();
+    Ok(files)
+}
+
+/// A static: of a constant, each place that uses it may get a copy of its own.
+fn table(files: &[(String, PathBuf)]) -> String {
+    let mut source = "static EMBEDDED: &[(&str, &[u8])] = &[\n".to_owned();
+    for (name, path) in files {
+        writeln!(source, "    ({name:?}, include_bytes!({path:?})),").expect("a String takes all that is written");
+    }
+    source + "];\n"
 }

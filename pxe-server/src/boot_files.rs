@@ -6,72 +6,72 @@
 //! Deliberately not here: scripts, which `pxe_proto::boot` writes, and an image's kernel, initrd and disk, which an
 //! image's manifest names.
 
+use std::borrow::Cow;
+
 use lab_model::Arch;
+use pxe_proto::boot::BootProgram;
 
 include!(concat!(env!("OUT_DIR"), "/boot_files.rs"));
 
 /// A file that is embedded at build time; `cargo xtask boot-files` fetches and builds them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum BootFile {
-    /// iPXE with its own drivers, for 64-bit Arm UEFI.
-    IpxeArm64Efi,
-    /// iPXE with its own drivers, for x86-64 UEFI.
-    IpxeX86_64Efi,
-    /// iPXE on top of the PXE ROM's own driver, for BIOS.
-    UndionlyKpxe,
+    /// What firmware loads first.
+    Program(BootProgram),
     /// The installer, a static program.
     Installer(Arch),
 }
 
 impl BootFile {
     /// Every embedded file.
-    pub(crate) const ALL: [Self; 5] = [
-        Self::IpxeArm64Efi,
-        Self::IpxeX86_64Efi,
-        Self::UndionlyKpxe,
-        Self::Installer(Arch::Aarch64),
-        Self::Installer(Arch::X86_64),
-    ];
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        BootProgram::ALL.into_iter().map(Self::Program).chain(Arch::ALL.into_iter().map(Self::Installer))
+    }
 
     /// The network boot program that firmware asks for by this name over TFTP or HTTP; case counts.
     ///
     /// The installer is no network boot program: it has no name here, because machines fetch it inside an initrd.
     pub(crate) fn network_boot_program(name: &str) -> Option<Self> {
-        [Self::IpxeArm64Efi, Self::IpxeX86_64Efi, Self::UndionlyKpxe].into_iter().find(|file| file.name() == name)
+        BootProgram::named(name).map(Self::Program)
     }
 
-    /// The file's name in the folder that `cargo xtask boot-files` fills, and over TFTP.
-    pub(crate) fn name(self) -> &'static str {
+    /// The file's name in the folder that `cargo xtask boot-files` fills.
+    pub(crate) fn name(self) -> Cow<'static, str> {
         match self {
-            Self::IpxeArm64Efi => "ipxe-arm64.efi",
-            Self::IpxeX86_64Efi => "ipxe-x86_64.efi",
-            Self::UndionlyKpxe => "undionly.kpxe",
-            Self::Installer(Arch::Aarch64) => "installer-aarch64",
-            Self::Installer(Arch::X86_64) => "installer-x86_64",
+            Self::Program(program) => program.file_name().into(),
+            Self::Installer(arch) => format!("installer-{arch}").into(),
         }
     }
 
     /// What the file holds, or nothing when the program was built without it.
     pub(crate) fn contents(self) -> Option<&'static [u8]> {
-        match self {
-            Self::IpxeArm64Efi => IPXE_ARM64_EFI,
-            Self::IpxeX86_64Efi => IPXE_X86_64_EFI,
-            Self::UndionlyKpxe => UNDIONLY_KPXE,
-            Self::Installer(Arch::Aarch64) => INSTALLER_AARCH64,
-            Self::Installer(Arch::X86_64) => INSTALLER_X86_64,
-        }
+        EMBEDDED.iter().find(|(name, _)| *name == self.name()).map(|(_, contents)| *contents)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// What a file holds, in tests that need it.
+    pub(crate) fn embedded(file: BootFile) -> &'static [u8] {
+        let missing = || panic!("built without {}: run `cargo xtask boot-files`, then build again", file.name());
+        file.contents().unwrap_or_else(missing)
+    }
 
     #[test]
     fn firmware_finds_its_boot_program_by_exact_name() {
-        assert_eq!(BootFile::network_boot_program("ipxe-arm64.efi"), Some(BootFile::IpxeArm64Efi));
-        assert_eq!(BootFile::network_boot_program("ipxe-x86_64.efi"), Some(BootFile::IpxeX86_64Efi));
-        assert_eq!(BootFile::network_boot_program("undionly.kpxe"), Some(BootFile::UndionlyKpxe));
+        for program in BootProgram::ALL {
+            assert_eq!(BootFile::network_boot_program(program.file_name()), Some(BootFile::Program(program)));
+        }
+    }
+
+    #[test]
+    fn every_boot_program_is_among_those_that_are_fetched() {
+        for program in BootProgram::ALL {
+            let line = format!("name = \"{}\"\n", program.file_name());
+            assert!(include_str!("../../ipxe/binaries.toml").contains(&line), "{line}");
+        }
     }
 
     #[test]
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn the_installer_is_no_network_boot_program() {
         for arch in Arch::ALL {
-            assert_eq!(BootFile::network_boot_program(BootFile::Installer(arch).name()), None);
+            assert_eq!(BootFile::network_boot_program(&BootFile::Installer(arch).name()), None);
         }
     }
 
@@ -93,12 +93,14 @@ mod tests {
         const MZ: &[u8] = b"MZ";
         const ELF: &[u8] = b"\x7fELF";
 
-        for file in BootFile::ALL {
-            let Some(contents) = file.contents() else { continue };
+        for file in BootFile::all() {
+            let contents = embedded(file);
             match file {
-                BootFile::IpxeArm64Efi | BootFile::IpxeX86_64Efi => assert!(contents.starts_with(MZ), "{file:?}"),
+                BootFile::Program(BootProgram::IpxeArm64Efi | BootProgram::IpxeX86_64Efi) => {
+                    assert!(contents.starts_with(MZ), "{file:?}");
+                }
+                BootFile::Program(BootProgram::UndionlyKpxe) => assert!(contents.len() > 64 << 10, "{file:?}"),
                 BootFile::Installer(_) => assert!(contents.starts_with(ELF), "{file:?}"),
-                BootFile::UndionlyKpxe => assert!(contents.len() > 64 << 10, "{file:?}"),
             }
         }
     }

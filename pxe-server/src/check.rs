@@ -45,7 +45,7 @@ impl Report {
         // Without an interface the configuration can only be one for `--http-only`.
         let interface = config.lab.interface.as_ref().map(|_| Interface::of(config, interfaces)).transpose()?;
         let lab = Lab::new(config, interface.as_ref())?;
-        let mut problems = Vec::new();
+        let mut problems: Vec<_> = config.missing_folders().iter().map(ToString::to_string).collect();
         let files = match Folder::new(&config.definitions()).read(SystemTime::now()) {
             Ok(files) => files.unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -58,7 +58,10 @@ impl Report {
         let definitions = config.definitions();
         problems.extend(inventory.problems().iter().map(|problem| format!("{}/{problem}", definitions.display())));
         let machines = inventory.machines().map(|machine| machine.name.to_string()).collect();
-        let catalogue = Catalogue::read(&config.images());
+        let catalogue = Catalogue::read(&config.images(), &Catalogue::default()).unwrap_or_else(|error| {
+            problems.push(format!("{}: {error}", config.images().display()));
+            Catalogue::default()
+        });
         problems.extend(image_problems(&config.images(), &catalogue, &inventory));
         let images =
             catalogue.images().map(|image| format!("{}/{}", image.manifest.name, image.manifest.arch)).collect();

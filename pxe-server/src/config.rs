@@ -26,8 +26,8 @@ pub(crate) struct Config {
     source: Source,
     #[serde(default = "default_state")]
     state: PathBuf,
-    definitions: Option<PathBuf>,
-    images: Option<PathBuf>,
+    definitions: Option<Spanned<PathBuf>>,
+    images: Option<Spanned<PathBuf>>,
     /// The network that machines boot on.
     #[serde(default)]
     pub(crate) lab: LabSection,
@@ -106,7 +106,7 @@ pub(crate) struct TftpSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct HttpSection {
-    /// The address to listen on: the server's lab address where absent, every address with `--http-only`.
+    /// The address to listen on: the server's lab address where absent, 127.0.0.1 with `--http-only`.
     pub(crate) listen: Option<Ipv4Addr>,
     /// The TCP port; 0: any free one.
     pub(crate) port: Port,
@@ -188,12 +188,30 @@ impl Config {
 
     /// The folder of the machines' definitions.
     pub(crate) fn definitions(&self) -> PathBuf {
-        self.definitions.as_ref().map_or_else(|| self.state().join("vms"), |path| self.beside(path))
+        self.definitions.as_ref().map_or_else(|| self.state().join("vms"), |path| self.beside(path.get_ref()))
     }
 
     /// The folder of the images.
     pub(crate) fn images(&self) -> PathBuf {
-        self.images.as_ref().map_or_else(|| self.state().join("images"), |path| self.beside(path))
+        self.images.as_ref().map_or_else(|| self.state().join("images"), |path| self.beside(path.get_ref()))
+    }
+
+    /// Those of the two folders that the file names itself and that are not there, or are none.
+    pub(crate) fn missing_folders(&self) -> Vec<Invalid> {
+        let named = [("definitions", &self.definitions), ("images", &self.images)];
+        let missing = named.into_iter().filter_map(|(key, written)| {
+            let written = written.as_ref()?;
+            let path = self.beside(written.get_ref());
+            let problem = match std::fs::metadata(&path) {
+                Ok(folder) if folder.is_dir() => return None,
+                Ok(_) => "is no folder".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            let path = path.display();
+            let problem = format!("{path}: {problem}: expected a folder; make or mount it, or correct the path");
+            Some(self.invalid(key, written, problem))
+        });
+        missing.collect()
     }
 
     /// The error for a value that stands in the file.

@@ -24,8 +24,12 @@ use crate::state::State;
 use crate::tasks::Tasks;
 use crate::{dhcp, first_file, http, images, inventory, journal, notify};
 
-/// How long tasks may take to end: less than a service manager waits before it kills.
+/// How long tasks may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long threads may take after that which a hanging file system holds up. Both together are less than a service
+/// manager waits before it kills.
+const HANG_LIMIT: Duration = Duration::from_secs(2);
 
 /// Two, so that one that copies a large file holds nobody else up; more would only cost memory.
 const WORKERS: usize = 2;
@@ -48,7 +52,7 @@ pub(crate) fn run(config: &Config, services: Services) -> anyhow::Result<ExitCod
         Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().context("cannot start the runtime")?;
     let code = runtime.block_on(serve(config, services));
     // A file system that hangs must not hold up the end.
-    runtime.shutdown_timeout(STOP_LIMIT);
+    runtime.shutdown_timeout(HANG_LIMIT);
     code
 }
 
@@ -67,15 +71,18 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     tasks.spawn("inventory", reader.run());
     tasks.spawn("journal", writer.run());
     tasks.spawn("images", image_reader.run());
-    let mut clients = None;
-    if let Some(Lan { link, tftp }) = lan {
+    let (mut interface, mut leases_known) = (None, None);
+    if let Some(Lan { link, tftp, interface: lan }) = lan {
         let (leases, known) = Leases::open(&state.leases(), config.dhcp.durability)?;
         let mut engine = Engine::new(lab.engine(config, url), inventory.borrow().clone());
         known.into_iter().for_each(|lease| engine.restore(lease));
         let keeper = Keeper::start(leases)?;
         let dhcp = dhcp::Server::new(engine, keeper, link, inventory.clone(), journal.clone());
         let record = first_file::record(journal.clone(), dhcp.clients());
-        clients = Some(dhcp.clients()).filter(|_| !config.http.trust_any_client);
+        leases_known = Some(dhcp.clients());
+        let (watched, end) = (lan.clone(), shutdown.clone());
+        tasks.spawn("interface", async move { end.run_until_cancelled(watched.gone()).await.unwrap_or_default() });
+        interface = Some(lan);
         tasks.spawn("dhcp", dhcp.run(shutdown.clone()));
         tasks.spawn("tftp", tftp.run(first_file::lookup(url), record, shutdown.clone()));
     }
@@ -85,12 +92,16 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         journal: journal.clone(),
         base: url,
         user: config.seed.user.clone(),
-        clients,
+        clients: leases_known.clone().filter(|_| !config.http.trust_any_client),
+        leases: leases_known,
+        about: http::About::new(lab.server, interface),
+        limits: http::Limits::default(),
+        stopping: shutdown.clone(),
     };
     tasks.spawn("http", http::serve(listener, answers, shutdown.clone()));
 
-    for file in BootFile::ALL.into_iter().filter(|file| file.contents().is_none()) {
-        warn!(file = file.name(), "this program was built without it: run `cargo xtask boot-files`, then build again");
+    for file in BootFile::all().filter(|file| file.contents().is_none()) {
+        warn!(file = %file.name(), "this program was built without it: run `cargo xtask boot-files`, then build again");
     }
     info!(server = %lab.server, %url, ?services, machines = inventory.borrow().machines().count(), "ready");
     notify::ready(&format!("serves {} at {url}", lab.server));
@@ -144,5 +155,20 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_has_ended_before_the_service_manager_kills_it() {
+        let unit = include_str!("../../systemd/pxe-server.service");
+        let seconds = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).expect("a limit");
+
+        let limit = Duration::from_secs(seconds.parse().expect("a number of seconds"));
+
+        assert!(STOP_LIMIT + HANG_LIMIT + Duration::from_secs(1) <= limit, "{limit:?}");
     }
 }

@@ -11,8 +11,10 @@
 //! | `GET /cloud-init/<name>/<document>` | `meta-data`, `user-data`, `network-config`, `vendor-data`, or all as `seed.iso` |
 //! | `POST /events/<mac>`, `POST /machines/<mac>/up` | the installer and the installed system say how far they are |
 //! | `GET /machines`, `GET /machines/<name>` | what became of the machines |
-//! | `GET /events` | every event from now on, one JSON line each |
-//! | `GET /healthz` | `ok` |
+//! | `GET /events?machine=…&since=…` | events, one JSON line each, and those to come |
+//! | `GET /health`, `GET /healthz` | how the server itself is; `ok` |
+//!
+//! `docs/http.md` has who may ask, what comes back and what can go wrong.
 //!
 //! Every part of a path is parsed into a type that can hold no separator, so no path leads anywhere else. An answer comes
 //! from snapshots in memory; only image files are read from disk. An answer that is no success is one line of text.
@@ -25,8 +27,12 @@ mod client;
 mod config;
 mod connection;
 mod crowd;
+mod delivery;
 mod events;
+mod following;
+mod health;
 mod image;
+mod limits;
 mod machines;
 mod patience;
 mod range;
@@ -47,6 +53,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::health::About;
+pub(crate) use self::limits::Limits;
 use crate::dhcp::Clients;
 use crate::images::Catalogue;
 use crate::journal::Journal;
@@ -66,6 +74,14 @@ pub(crate) struct State {
     pub(crate) user: UserName,
     /// Who has which address by our DHCP, if that is how machines get theirs. Then nobody is told what is another machine's.
     pub(crate) clients: Option<watch::Receiver<Clients>>,
+    /// Who has which address by our DHCP; nothing where we serve none.
+    pub(crate) leases: Option<watch::Receiver<Clients>>,
+    /// What there is to know of the server itself.
+    pub(crate) about: About,
+    /// What requests may take up.
+    pub(crate) limits: Limits,
+    /// Cancelled when the server is to end.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// Serves until the token is cancelled; what is being sent then has a few seconds to arrive.
@@ -81,11 +97,12 @@ fn router(state: State) -> Router {
         .route("/images/{name}/{arch}/{file}", get(image::file))
         .route("/config/{mac}", get(config::config))
         .route("/cloud-init/{name}/{document}", get(seed::document))
-        .route("/events", get(events::follow))
+        .route("/events", get(following::follow))
         .route("/events/{mac}", post(events::report))
         .route("/machines", get(machines::all))
         .route("/machines/{name}", get(machines::one))
         .route("/machines/{mac}/up", post(events::up))
+        .route("/health", get(health::health))
         .route("/healthz", get(async || "ok\n"))
         .fallback(async || refusal::Refusal::not_found("there is nothing under this path"))
         .with_state(Arc::new(state))

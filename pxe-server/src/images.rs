@@ -51,6 +51,14 @@ pub(crate) struct ImageFile {
 pub(crate) struct Reader {
     folder: PathBuf,
     published: watch::Sender<Arc<Catalogue>>,
+    readable: bool,
+}
+
+/// Why an image is not what its folder has now.
+struct Unusable {
+    problem: String,
+    /// Whether the file system refused: then nothing is known, and what was known before holds.
+    refused: bool,
 }
 
 /// How often the folder is looked at.
@@ -61,52 +69,91 @@ const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// Reads the folder of images for the first time. One that is not there is an empty one, until it is there.
 pub(crate) fn open(folder: &Path) -> (Reader, watch::Receiver<Arc<Catalogue>>) {
-    let first = Catalogue::read(folder);
-    log_changes(&Catalogue::default(), &first);
-    let (published, catalogue) = watch::channel(Arc::new(first));
-    (Reader { folder: folder.to_owned(), published }, catalogue)
+    let (published, catalogue) = watch::channel(Arc::default());
+    let mut reader = Reader { folder: folder.to_owned(), published, readable: true };
+    if !folder.exists() {
+        info!(folder = %folder.display(), "there is no folder of images yet");
+    }
+    reader.take_up(Catalogue::read(folder, &Catalogue::default()));
+    (reader, catalogue)
 }
 
 impl Reader {
     /// Reads on until nobody wants the catalogue any more.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         loop {
             tokio::select! {
                 () = self.published.closed() => return,
                 () = tokio::time::sleep(POLL) => {}
             }
             // Looking is short, but a network file system can hold it up for as long as it likes.
-            let folder = self.folder.clone();
-            let Ok(catalogue) = tokio::task::spawn_blocking(move || Catalogue::read(&folder)).await else { return };
-            self.published.send_if_modified(|published| {
-                let differs = **published != catalogue;
-                if differs {
-                    log_changes(published, &catalogue);
-                    *published = Arc::new(catalogue);
-                }
-                differs
-            });
+            let (folder, before) = (self.folder.clone(), self.published.borrow().clone());
+            let Ok(read) = tokio::task::spawn_blocking(move || Catalogue::read(&folder, &before)).await else { return };
+            self.take_up(read);
         }
+    }
+
+    /// Publishes what was read, if it is new. Says once that the folder cannot be read, and once that it can again.
+    fn take_up(&mut self, read: io::Result<Catalogue>) {
+        let folder = self.folder.display();
+        match &read {
+            Err(error) if self.readable => warn!(%folder, %error, "images cannot be read: the last ones stay"),
+            Ok(_) if !self.readable => info!(%folder, "images can be read again"),
+            Ok(_) | Err(_) => {}
+        }
+        self.readable = read.is_ok();
+        let Ok(catalogue) = read else { return };
+        self.published.send_if_modified(|published| {
+            let differs = **published != catalogue;
+            if differs {
+                log_changes(published, &catalogue);
+                *published = Arc::new(catalogue);
+            }
+            differs
+        });
     }
 }
 
 impl Catalogue {
-    /// Reads the folder of images; one that is not there is an empty one.
-    pub(crate) fn read(folder: &Path) -> Self {
+    /// Reads the folder of images; one that is not there is an empty one. Where the file system refuses to say what has
+    /// become of an image, it stays what it was `before`.
+    ///
+    /// # Errors
+    /// The folder itself cannot be read.
+    pub(crate) fn read(folder: &Path, before: &Self) -> io::Result<Self> {
         let mut catalogue = Self::default();
-        for (name, folder) in entries::<ImageName>(folder) {
-            for (arch, folder) in entries::<Arch>(&folder) {
-                match Image::read(folder, &name, arch) {
-                    Ok(Some(image)) => {
-                        catalogue.images.insert((name.clone(), arch), Arc::new(image));
-                    }
-                    Ok(None) => {}
-                    Err(problem) => catalogue.problems.push(format!("{name}/{arch}: {problem}")),
+        for (name, folder) in entries::<ImageName>(folder)? {
+            match entries::<Arch>(&folder) {
+                Ok(arches) => arches.into_iter().for_each(|(arch, folder)| catalogue.add(&name, arch, folder, before)),
+                Err(error) => {
+                    Arch::ALL.into_iter().for_each(|arch| catalogue.keep(&name, arch, before));
+                    catalogue.problems.push(format!("{name}: {error}"));
                 }
             }
         }
         catalogue.problems.sort();
-        catalogue
+        Ok(catalogue)
+    }
+
+    fn add(&mut self, name: &ImageName, arch: Arch, folder: PathBuf, before: &Self) {
+        match Image::read(folder, name, arch) {
+            Ok(Some(image)) => {
+                self.images.insert((name.clone(), arch), Arc::new(image));
+            }
+            Ok(None) => {}
+            Err(Unusable { problem, refused }) => {
+                self.problems.push(format!("{name}/{arch}: {problem}"));
+                if refused {
+                    self.keep(name, arch, before);
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, name: &ImageName, arch: Arch, before: &Self) {
+        if let Some(image) = before.image(name, arch) {
+            self.images.insert((name.clone(), arch), image.clone());
+        }
     }
 
     /// The image of this name for this architecture.
@@ -127,23 +174,25 @@ impl Catalogue {
 
 impl Image {
     /// Reads an image's manifest and looks at its files; without a manifest there is no image.
-    fn read(folder: PathBuf, name: &ImageName, arch: Arch) -> Result<Option<Self>, String> {
+    fn read(folder: PathBuf, name: &ImageName, arch: Arch) -> Result<Option<Self>, Unusable> {
         let mut text = String::new();
         let read = File::open(folder.join(MANIFEST_FILE))
             .and_then(|file| file.take(MAX_MANIFEST_BYTES).read_to_string(&mut text));
         match read {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(format!("{MANIFEST_FILE}: {error}")),
+            Err(error) => return Err(Unusable::of(MANIFEST_FILE, &error)),
         }
-        let manifest = ImageManifest::from_json(&text).map_err(|error| format!("{MANIFEST_FILE}: {error}"))?;
+        let manifest =
+            ImageManifest::from_json(&text).map_err(|error| Unusable::wrong(format!("{MANIFEST_FILE}: {error}")))?;
         if (&manifest.name, manifest.arch) != (name, arch) {
             let (name, arch) = (&manifest.name, manifest.arch);
-            return Err(format!("{MANIFEST_FILE}: describes {name} for {arch}: expected the folder's own name"));
+            let problem = format!("{MANIFEST_FILE}: describes {name} for {arch}: expected the folder's own name");
+            return Err(Unusable::wrong(problem));
         }
         let image = Self { manifest, folder };
         for file in image.files() {
-            file.look().map_err(|error| format!("{}: {error}", file.name()))?;
+            file.look().map_err(|error| Unusable::of(&file.name(), &error))?;
         }
         Ok(Some(image))
     }
@@ -185,6 +234,18 @@ impl Image {
     }
 }
 
+impl Unusable {
+    fn wrong(problem: String) -> Self {
+        Self { problem, refused: false }
+    }
+
+    /// What our own checks find is wrong; what the system says, other than that there is no such file, is a refusal.
+    fn of(file: &str, error: &io::Error) -> Self {
+        let refused = error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound;
+        Self { problem: format!("{file}: {error}"), refused }
+    }
+}
+
 impl ImageFile {
     /// Opens the file, which may take as long as a network file system likes.
     ///
@@ -223,6 +284,12 @@ impl ImageFile {
     }
 }
 
+/// What a file hashes to, as long as it is now.
+pub(crate) fn digest_of(file: File) -> io::Result<Sha256> {
+    let size = file.metadata()?.len();
+    digest(file, size)
+}
+
 fn digest(mut file: File, size: u64) -> io::Result<Sha256> {
     let mut hasher = sha2::Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -239,10 +306,20 @@ fn digest(mut file: File, size: u64) -> io::Result<Sha256> {
 }
 
 /// What is in a folder under a name of this kind; nothing, if there is no such folder.
-fn entries<T: std::str::FromStr>(folder: &Path) -> Vec<(T, PathBuf)> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let named = entries.flatten().filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())));
-    named.collect()
+fn entries<T: std::str::FromStr>(folder: &Path) -> io::Result<Vec<(T, PathBuf)>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error),
+    };
+    let mut named = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        named.extend(entry.file_name().to_str().and_then(|name| Some((name.parse().ok()?, entry.path()))));
+    }
+    Ok(named)
 }
 
 fn log_changes(before: &Catalogue, after: &Catalogue) {
@@ -267,7 +344,7 @@ pub(crate) mod tests {
     fn an_image_has_the_files_that_its_manifest_names_and_no_other() {
         let folder = folder();
 
-        let catalogue = Catalogue::read(folder.path());
+        let catalogue = read(folder.path());
 
         assert_eq!(catalogue.problems(), [""; 0]);
         let image = catalogue.image(&name(), Arch::Aarch64).expect("the image");
@@ -285,7 +362,7 @@ pub(crate) mod tests {
         let folder = folder();
         fs::write(folder.path().join("debian-12/aarch64/disk.zst"), "di").expect("a file");
 
-        let catalogue = Catalogue::read(folder.path());
+        let catalogue = read(folder.path());
 
         let problem = "debian-12/aarch64: disk.zst: is 2 bytes long, manifest.json says 4: is it complete?";
         assert_eq!(catalogue.problems(), [problem]);
@@ -296,11 +373,11 @@ pub(crate) mod tests {
     fn a_link_is_no_file_of_an_image() {
         let folder = folder();
         let kernel = folder.path().join("debian-12/aarch64/vmlinuz");
-        let image = Catalogue::read(folder.path()).image(&name(), Arch::Aarch64).cloned().expect("the image");
+        let image = read(folder.path()).image(&name(), Arch::Aarch64).cloned().expect("the image");
         fs::remove_file(&kernel).expect("a file");
         std::os::unix::fs::symlink("/etc/shadow", &kernel).expect("a link");
 
-        let catalogue = Catalogue::read(folder.path());
+        let catalogue = read(folder.path());
 
         assert_eq!(catalogue.problems(), ["debian-12/aarch64: vmlinuz: is no plain file"]);
         assert!(image.file(&"vmlinuz".parse().expect("a name")).expect("known before").open().is_err());
@@ -312,13 +389,49 @@ pub(crate) mod tests {
         fs::rename(folder.path().join("debian-12"), folder.path().join("other")).expect("a folder");
 
         let problem = "other/aarch64: manifest.json: describes debian-12 for aarch64: expected the folder's own name";
-        assert_eq!(Catalogue::read(folder.path()).problems(), [problem]);
+        assert_eq!(read(folder.path()).problems(), [problem]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_stays_what_it_was() {
+        let folder = folder();
+        let before = read(folder.path());
+        let image = folder.path().join("debian-12");
+
+        for unreadable in ["aarch64/manifest.json", "aarch64/vmlinuz", "."] {
+            let (path, away) = (image.join(unreadable), folder.path().join("AWAY"));
+            let path = if unreadable == "." { image.clone() } else { path };
+            fs::rename(&path, &away).expect("it was there");
+            // A link to itself leads nowhere, for root too.
+            std::os::unix::fs::symlink(&path, &path).expect("a link");
+            let after = Catalogue::read(folder.path(), &before);
+            fs::remove_file(&path).expect("the link");
+            fs::rename(&away, &path).expect("it was there");
+
+            let after = after.expect("the folder can be read");
+            let kept = after.image(&name(), Arch::Aarch64).is_some();
+            // A link is no file of an image, whatever it leads to: that is no refusal.
+            assert_eq!((kept, after.problems().len()), (unreadable != "aarch64/vmlinuz", 1), "{unreadable}");
+        }
+        assert_eq!(read(folder.path()), before);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_read_leaves_the_catalogue_as_it_was() {
+        let folder = folder();
+        let (mut reader, catalogue) = open(folder.path());
+
+        reader.take_up(Err(io::ErrorKind::PermissionDenied.into()));
+
+        assert!(catalogue.borrow().image(&name(), Arch::Aarch64).is_some());
+        reader.take_up(Ok(Catalogue::default()));
+        assert!(catalogue.borrow().image(&name(), Arch::Aarch64).is_none());
     }
 
     #[test]
     fn verifying_finds_a_file_of_the_right_length_with_other_bytes() {
         let folder = folder();
-        let catalogue = Catalogue::read(folder.path());
+        let catalogue = read(folder.path());
         let image = catalogue.image(&name(), Arch::Aarch64).expect("the image");
         assert_eq!(image.verify(), Ok(()));
 
@@ -340,6 +453,11 @@ pub(crate) mod tests {
         tokio::time::timeout(Duration::from_secs(10), found).await.expect("in time").expect("the reader runs");
         drop(catalogue);
         reader.await.expect("the reader ends with the last one who wants to know");
+    }
+
+    /// What a folder of images has, to those who know nothing of it yet.
+    pub(crate) fn read(folder: &Path) -> Catalogue {
+        Catalogue::read(folder, &Catalogue::default()).expect("a readable folder")
     }
 
     fn name() -> ImageName {

@@ -2,14 +2,19 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::TryStreamExt;
 use lab_model::{Ipv4Net, MacAddr};
+use nix::errno::Errno;
+use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::packet_route::neighbour::NeighbourState;
 use rtnetlink::{Handle, new_connection};
+use tokio::time::interval;
+use tracing::error;
 
 use crate::config::{Config, Invalid};
 
@@ -29,6 +34,9 @@ pub(crate) struct Interface {
 pub(crate) struct Netlink {
     handle: Handle,
 }
+
+/// How often it is looked whether an interface is still the same.
+const PRESENCE: Duration = Duration::from_secs(3);
 
 impl Netlink {
     /// Opens the connection; needs a runtime.
@@ -113,6 +121,32 @@ impl Interface {
             let problem = format!("`{}` is no interface of this machine, which has {}", name.get_ref(), others());
             config.invalid("lab.interface", name, problem)
         })
+    }
+}
+
+impl Interface {
+    /// Waits until the kernel has this interface no more, and says so. What is bound to it hears nothing from then on, not
+    /// even from another one of the same name.
+    pub(crate) async fn gone(&self) {
+        let Self { name, index, .. } = self;
+        let mut ticks = interval(PRESENCE);
+        loop {
+            ticks.tick().await;
+            match if_nametoindex(name.as_str()) {
+                Ok(now) if now == *index => {}
+                Ok(now) => {
+                    return error!(
+                        interface = name,
+                        index, now, "the interface was made anew: this program must start again"
+                    );
+                }
+                Err(Errno::ENODEV | Errno::ENXIO) => {
+                    return error!(interface = name, index, "the interface is gone: this program must start again");
+                }
+                // The kernel did not say.
+                Err(_) => {}
+            }
+        }
     }
 }
 

@@ -51,24 +51,24 @@ pub(crate) fn open(folder: &Path, server: Ipv4Net) -> anyhow::Result<(Reader, wa
 impl Reader {
     /// Reads on until nobody wants the inventory any more.
     pub(crate) async fn run(mut self) {
-        let mut watch = None;
+        let mut watch: Option<Watch> = None;
         loop {
-            if watch.as_ref().is_none_or(|watch: &Watch| !watch.is_of(self.folder.path())) {
-                watch = Watch::new(self.folder.path());
-            }
+            // Looking is short, but a network file system can hold it up for as long as it likes.
+            let look = tokio::task::spawn_blocking(move || {
+                // Watched first, then read: no change falls between the two.
+                let path = self.folder.path();
+                let watch = watch.filter(|watch| watch.is_of(path)).or_else(|| Watch::new(path));
+                let read = self.update();
+                (self, watch, read)
+            });
+            let Ok((reader, watching, read)) = look.await else { return };
+            (self, watch) = (reader, watching);
+            self.tell(read);
             tokio::select! {
                 () = self.published.closed() => return,
                 () = tokio::time::sleep(POLL) => {}
                 () = settled(watch.as_ref()) => {}
             }
-            // Reading is short, but a network file system can hold it up for as long as it likes.
-            let read = tokio::task::spawn_blocking(move || {
-                let read = self.update();
-                (self, read)
-            });
-            let Ok((reader, read)) = read.await else { return };
-            self = reader;
-            self.tell(read);
         }
     }
 

@@ -42,7 +42,10 @@ pub(crate) fn explain(error: io::Error, protocol: Protocol, port: u16) -> anyhow
             Capability::NetBindService
         ),
         io::ErrorKind::AddrNotAvailable => {
-            anyhow::anyhow!("{protocol} port {port} cannot be bound: no interface has the address")
+            anyhow::anyhow!(
+                "{protocol} port {port} cannot be bound: no interface has the address; `ip -4 address` shows those that \
+                 there are: add it, or correct `address` in [lab] or `listen` in [http]"
+            )
         }
         _ => anyhow::Error::new(error).context(format!("{protocol} port {port} cannot be bound")),
     }
@@ -50,12 +53,17 @@ pub(crate) fn explain(error: io::Error, protocol: Protocol, port: u16) -> anyhow
 
 fn in_use(protocol: Protocol, port: u16) -> String {
     let sockets = sockets(protocol, port);
-    match owner(&sockets) {
+    let user = sockets.first().and_then(|socket| user_name(socket.user));
+    held(protocol, port, owner(&sockets), user)
+}
+
+/// In a sandbox that hides other processes the owner is not known, but `user` still is.
+fn held(protocol: Protocol, port: u16, owner: Option<Owner>, user: Option<String>) -> String {
+    match owner {
         Some(Owner { pid, program }) => {
             format!("address in use: {protocol} port {port} is held by {program} (pid {pid}): stop it first")
         }
         None => {
-            let user = sockets.first().and_then(|socket| user_name(socket.user));
             let whose = user.map_or_else(String::new, |user| format!(" of user {user}"));
             let flag = match protocol {
                 Protocol::Udp => 'u',
@@ -159,6 +167,26 @@ mod tests {
         let pid = std::process::id();
         assert!(error.starts_with(&format!("address in use: UDP port {port} is held by ")), "{error}");
         assert!(error.ends_with(&format!(" (pid {pid}): stop it first")), "{error}");
+    }
+
+    #[test]
+    fn an_owner_that_a_sandbox_hides_is_told_by_user_and_how_to_find_it() {
+        assert_eq!(
+            held(Protocol::Udp, 67, None, Some("dnsmasq".to_owned())),
+            "address in use: UDP port 67 is held by a process of user dnsmasq that we may not look at: \
+             `sudo ss -lnup sport = :67` names it"
+        );
+        assert_eq!(
+            held(Protocol::Tcp, 80, None, None),
+            "address in use: TCP port 80 is held by a process that we may not look at: `sudo ss -lntp sport = :80` names it"
+        );
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_says_what_to_do() {
+        let error = explain(io::ErrorKind::AddrNotAvailable.into(), Protocol::Tcp, 80).to_string();
+
+        assert!(error.contains("`ip -4 address` shows those that there are"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use pxe_proto::tftp::Limits;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::capability::{Capability, REMEDY};
 use crate::config::{Config, TftpSection};
@@ -36,6 +36,8 @@ pub(crate) struct Lan {
     pub(crate) link: Link,
     /// Where TFTP is served.
     pub(crate) tftp: tftp::Server,
+    /// The interface that both are bound to.
+    pub(crate) interface: Interface,
 }
 
 impl Bound {
@@ -54,10 +56,16 @@ impl Bound {
                 (lab, Some(lan))
             }
         };
-        let listen = config.http.listen.unwrap_or(match services {
-            Services::All => lab.server.address(),
-            Services::HttpOnly => Ipv4Addr::UNSPECIFIED,
-        });
+        let listen = match (config.http.listen, services) {
+            (Some(address), Services::All | Services::HttpOnly) => address,
+            (None, Services::All) => lab.server.address(),
+            (None, Services::HttpOnly) => {
+                info!(
+                    "HTTP answers this host alone: to answer others, set `listen` in [http], for instance to \"0.0.0.0\""
+                );
+                Ipv4Addr::LOCALHOST
+            }
+        };
         let http = bind_http(listen, config.http.port.0)?;
         Ok(Self { lab, http, lan })
     }
@@ -78,7 +86,7 @@ impl Lan {
             );
         }
         let link = Link::new(socket, introduces.then_some(netlink), interface);
-        Ok(Self { link, tftp })
+        Ok(Self { link, tftp, interface: interface.clone() })
     }
 }
 

@@ -43,4 +43,4 @@ pub use manifest::{
 pub use name::{ImageName, InvalidName, MachineName};
 pub use network::{Ipv4Net, NotIpv4Net};
 pub use network6::{Ipv6Net, NotIpv6Net};
-pub use status::{BootReport, LabStatus, MachineReport, MachineStatus, ReachedStage};
+pub use status::{BootReport, Health, LabStatus, MachineReport, MachineStatus, ReachedStage};

@@ -1,11 +1,12 @@
-//! What the server says of its machines: the answers to `GET /machines` and `GET /machines/<name>`.
+//! What the server says of its machines and of itself: the answers to `GET /machines`, `GET /machines/<name>` and
+//! `GET /health`.
 
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Arch, Event, ImageName, MacAddr, MachineName, Stage};
+use crate::{Arch, Event, Firmware, ImageName, Ipv4Net, MacAddr, MachineName, Sha256, Stage};
 
 /// The lab as the server sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +14,8 @@ use crate::{Arch, Event, ImageName, MacAddr, MachineName, Stage};
 pub struct LabStatus {
     /// Defined machines by name, then strangers by hardware address.
     pub machines: Vec<MachineStatus>,
-    /// Definition files that are not in force as they stand, one sentence each, starting with the file's name.
+    /// Definition files that are not in force as they stand, and images that cannot be installed, one sentence each, starting
+    /// with the file's name.
     #[serde(default)]
     pub problems: Vec<String>,
 }
@@ -36,6 +38,15 @@ pub struct MachineStatus {
     /// The image that is installed on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageName>,
+    /// What asked for an address first in its latest boot, if it was not an operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Firmware>,
+    /// What its latest boot script told it to do, as [`crate::What::Script`] has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
+    /// When it was last heard of; `None`: it was never seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<Timestamp>,
     /// How far its latest boot got; `None`: it was never seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<Stage>,
@@ -91,6 +102,41 @@ pub struct ReachedStage {
     pub milliseconds: u64,
 }
 
+/// How the server itself is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Health {
+    /// The program's version.
+    pub version: String,
+    /// What the program's file hashes to: whether it is the one that was deployed. `None` where it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_sha256: Option<Sha256>,
+    /// The server's clock.
+    pub now: Timestamp,
+    /// Seconds since it started.
+    pub uptime_seconds: u64,
+    /// The interface that machines boot on; `None` where only HTTP is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// The server's address in the lab, then the interface's others, as they were at the start.
+    pub addresses: Vec<Ipv4Net>,
+    /// How machines reach it.
+    pub url: String,
+    /// How many machines are defined.
+    pub machines: usize,
+    /// How many definition files are not in force as they stand.
+    pub bad_definitions: usize,
+    /// How many images can be installed.
+    pub images: usize,
+    /// How many are there about which something is wrong.
+    pub bad_images: usize,
+    /// How many leases have not ended; `None` where no addresses are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leases: Option<usize>,
+    /// Whether it is about to end: it takes no new connections then.
+    pub stopping: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +152,9 @@ mod tests {
             arch: Some(Arch::Aarch64),
             address: None,
             image: None,
+            firmware: Some(Firmware::UefiArm64),
+            boot: Some("install".to_owned()),
+            heard: Some(at),
             stage: Some(Stage::Up),
             since: Some(at),
             percent: Some(100),
@@ -122,7 +171,12 @@ mod tests {
 
         let text = serde_json::to_string(&report).expect("a report has a JSON form");
 
-        assert!(text.starts_with(r#"{"name":"web","mac":"52:54:00:00:00:01","arch":"aarch64","stage":"up""#), "{text}");
+        assert!(
+            text.starts_with(
+                r#"{"name":"web","mac":"52:54:00:00:00:01","arch":"aarch64","firmware":"uefi-arm64","boot":"install""#
+            ),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<MachineReport>(&text).expect("its own form"), report);
     }
 }

@@ -22,7 +22,6 @@ impl Clients {
     }
 
     /// How many leases have not ended by now.
-    #[cfg(test)]
     pub(crate) fn leases(&self, now: UnixSeconds) -> usize {
         self.by_address.values().filter(|(_, expires)| *expires >= now).count()
     }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Extract};
-use axum::response::{IntoResponse, Response};
-use http::{Method, header};
-use lab_model::{Arch, FetchedFile, MacAddr, What};
+use axum::response::Response;
+use bytes::Bytes;
+use http::Method;
+use lab_model::{Arch, FetchedFile, MacAddr};
 use pxe_proto::boot;
 use serde::Deserialize;
 
 use super::State;
 use super::client::Client;
+use super::delivery::{Deliveries, Parcel};
 use super::refusal::Refusal;
 use super::script::ipxe;
 use crate::boot_files::BootFile;
@@ -29,6 +31,7 @@ pub(super) async fn program(
     Extract(state): Extract<Arc<State>>,
     method: Method,
     client: Client,
+    deliveries: Deliveries,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let Path(name) = path?;
@@ -38,37 +41,27 @@ pub(super) async fn program(
     let Some(file) = BootFile::network_boot_program(&name) else {
         return Err(Refusal::not_found(format!("there is no boot program `{}`", name.escape_default())));
     };
-    let fetch = Fetch { method, mac: client.machine(None, &state), kind: FetchedFile::BootProgram };
+    let parcel = deliveries.begin(client.machine(None, &state), FetchedFile::BootProgram, &state.journal);
     // UEFI 2.10 §24.7.3.3.3: by this type firmware knows that it can start the file.
-    answer(file, "application/efi", &fetch, &state)
+    answer(file, "application/efi", &method, parcel)
 }
 
 pub(super) async fn installer(
     Extract(state): Extract<Arc<State>>,
     method: Method,
     client: Client,
+    deliveries: Deliveries,
     path: Result<Path<Arch>, PathRejection>,
     query: Result<Query<For>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let (Path(arch), Query(For { mac })) = (path?, query?);
-    let fetch = Fetch { method, mac: client.machine(mac, &state), kind: FetchedFile::Installer };
-    answer(BootFile::Installer(arch), "application/octet-stream", &fetch, &state)
+    let parcel = deliveries.begin(client.machine(mac, &state), FetchedFile::Installer, &state.journal);
+    answer(BootFile::Installer(arch), "application/octet-stream", &method, parcel)
 }
 
-struct Fetch {
-    method: Method,
-    mac: Option<MacAddr>,
-    kind: FetchedFile,
-}
-
-fn answer(file: BootFile, content_type: &'static str, fetch: &Fetch, state: &State) -> Result<Response, Refusal> {
+fn answer(file: BootFile, content_type: &'static str, method: &Method, parcel: Parcel) -> Result<Response, Refusal> {
     let Some(contents) = file.contents() else {
         return Err(Refusal::not_found(format!("pxe-server was built without {}", file.name())));
     };
-    if let Some(mac) = fetch.mac
-        && fetch.method == Method::GET
-    {
-        state.journal.record(mac, What::Fetch { file: fetch.kind, bytes: contents.len() as u64 });
-    }
-    Ok(([(header::CONTENT_TYPE, content_type)], contents).into_response())
+    Ok(parcel.answer(Bytes::from_static(contents), content_type, method))
 }

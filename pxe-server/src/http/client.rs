@@ -25,12 +25,16 @@ impl<S: Sync> FromRequestParts<S> for Client {
 
 impl Client {
     /// The machine whose boot this request is part of: the one that it names, else the one that has the client's address.
+    ///
+    /// Where machines have their addresses from us, a client speaks for no other machine: it could write whatever it likes
+    /// into that one's timeline.
     pub(super) fn machine(self, named: Option<MacAddr>, state: &State) -> Option<MacAddr> {
-        named.or_else(|| {
-            let IpAddr::V4(address) = self.0.ip() else { return None };
-            let leased = state.clients.as_ref().and_then(|clients| clients.borrow().holder(address));
-            leased.or_else(|| state.inventory.borrow().by_address(address).map(|machine| machine.mac))
-        })
+        let own = self.own(state);
+        match (&state.clients, named) {
+            (Some(_), Some(named)) => own.filter(|own| *own == named),
+            (None, Some(named)) => Some(named),
+            (Some(_) | None, None) => own,
+        }
     }
 
     /// Admits the client to what is the machine's own: its configuration, its seed.
@@ -41,20 +45,22 @@ impl Client {
     /// # Errors
     /// The client has another address.
     pub(super) fn admit(self, machine: &Machine, state: &State) -> Result<(), Refusal> {
-        let Some(clients) = &state.clients else { return Ok(()) };
-        let own = match self.0.ip() {
-            IpAddr::V4(address) => {
-                address.is_loopback()
-                    || address == state.base.address()
-                    || match clients.borrow().holder(address) {
-                        // Who has the address counts, even where it is reserved for another.
-                        Some(holder) => holder == machine.mac,
-                        None => machine.address == Some(address),
-                    }
-            }
-            IpAddr::V6(address) => address.is_loopback(),
-        };
-        let refused = || format!("this is for {} alone, and {} is not its address", machine.name, self.0.ip());
-        if own { Ok(()) } else { Err(Refusal::forbidden(refused())) }
+        if state.clients.is_none() || self.is_here(state) || self.own(state) == Some(machine.mac) {
+            return Ok(());
+        }
+        let reason = format!("this is for {} alone, and {} is not its address", machine.name, self.0.ip());
+        Err(Refusal::forbidden(reason))
+    }
+
+    /// The machine that has the client's address: who holds it counts, even where it is reserved for another.
+    fn own(self, state: &State) -> Option<MacAddr> {
+        let IpAddr::V4(address) = self.0.ip() else { return None };
+        let holder = state.clients.as_ref().and_then(|clients| clients.borrow().holder(address));
+        holder.or_else(|| state.inventory.borrow().by_address(address).map(|machine| machine.mac))
+    }
+
+    /// Whether the client is on the server's own machine.
+    fn is_here(self, state: &State) -> bool {
+        self.0.ip().is_loopback() || self.0.ip() == state.base.address()
     }
 }

@@ -11,7 +11,8 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use tracing::{debug, warn};
 
 use super::client::Client;
 use super::crowd::Crowd;
+use super::delivery::{Deliveries, Delivering};
 use super::patience::Patience;
 
 /// How many connections there may be: a rack that boots at once has one or two for each machine.
@@ -70,6 +72,11 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
             debug!(%client, "refused: this address has too many connections");
             continue;
         };
+        // Or the end of an answer waits until the client has acknowledged what came before: 40 ms at each small file.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%client, %error, "gone");
+            continue;
+        }
         let (service, shutdown) = (service.clone(), shutdown.clone());
         connections.spawn(async move {
             let _held = (place, member);
@@ -82,26 +89,24 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
 }
 
 /// Answers one request after the other.
-async fn converse(
-    stream: TcpStream,
+pub(super) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     client: Client,
     service: TowerToHyperService<Router>,
     shutdown: CancellationToken,
 ) {
-    // Or the end of an answer waits until the client has acknowledged what came before: 40 ms at each small file.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(client = %client.0, %error, "gone");
-        return;
-    }
+    let deliveries = Deliveries::default();
+    let stream = Delivering::new(Patience::new(stream, STALL_LIMIT), deliveries.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(client);
+        request.extensions_mut().insert(deliveries.clone());
         service.call(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(Patience::new(stream, STALL_LIMIT)), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),

@@ -1,18 +1,14 @@
-//! `POST /events/<mac>` and `POST /machines/<mac>/up`: machines say how far they are. `GET /events`: people follow them.
+//! `POST /events/<mac>` and `POST /machines/<mac>/up`: machines say how far they are.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
-use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
-use http::{StatusCode, header};
+use http::StatusCode;
 use lab_model::{InstallerReport, MacAddr, What};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 use tracing::info;
 
@@ -63,24 +59,6 @@ pub(super) async fn up(
     info!(%mac, "up");
     state.journal.record(mac, What::Up);
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Every event from now on, one JSON line each, until the client goes. One that reads too slowly misses some.
-pub(super) async fn follow(Extract(state): Extract<Arc<State>>) -> Response {
-    let events = stream::unfold(state.journal.follow(), async |mut events| {
-        loop {
-            match events.recv().await {
-                Ok(event) => {
-                    let mut line = serde_json::to_vec(&*event).expect("an event has a JSON form");
-                    line.push(b'\n');
-                    return Some((Ok::<_, Infallible>(Bytes::from(line)), events));
-                }
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return None,
-            }
-        }
-    });
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(events)).into_response()
 }
 
 /// The machine that the path names, which must be the one that speaks.

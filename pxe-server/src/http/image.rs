@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -13,25 +13,31 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, Method, StatusCode, header};
-use lab_model::{Arch, FetchedFile, FileName, ImageName, MacAddr, What};
+use lab_model::{Arch, FileName, ImageName};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::State;
 use super::boot::For;
 use super::client::Client;
+use super::delivery::{Deliveries, Parcel};
 use super::range::{Wanted, wanted};
 use super::refusal::Refusal;
-use crate::journal::Journal;
 
 /// How much is read at a time. With less, the processor's time goes into turns between reading and sending; with more,
 /// clients that take nothing hold too much memory.
 const CHUNK: u64 = 256 << 10;
 
+/// How long a file system may take: as long as iPXE waits for a byte.
+const HANG_LIMIT: Duration = Duration::from_secs(30);
+
 pub(super) async fn file(
     Extract(state): Extract<Arc<State>>,
     method: Method,
     client: Client,
+    deliveries: Deliveries,
     path: Result<Path<(ImageName, Arch, FileName)>, PathRejection>,
     query: Result<Query<For>, QueryRejection>,
     headers: HeaderMap,
@@ -67,53 +73,58 @@ pub(super) async fn file(
         Body::empty()
     } else {
         let (size, kind) = (file.size, file.kind);
-        let opened = spawn_blocking(move || file.open()).await.map_err(io::Error::from).flatten();
+        let reads = state.limits.reads.clone();
+        let opened = on_disk(&reads, move || file.open()).await;
         let opened = opened.map_err(|error| {
             warn!(image = %name, %arch, ?kind, %error, "cannot be read");
             Refusal::unavailable(format!("the image {name} for {arch} cannot be read: {error}"))
         })?;
-        let end = Completion { journal: state.journal.clone(), mac: client.machine(mac, &state), kind, size };
-        stream(opened, range, end)
+        // A part from the middle is no step of a boot.
+        let mac = client.machine(mac, &state).filter(|_| range.end == size);
+        stream(
+            Reading { file: opened, at: range.start, sent: Bytes::new() },
+            range.end,
+            reads,
+            deliveries.begin(mac, kind, &state.journal),
+        )
     };
     Ok(response.body(body).expect("headers of plain characters"))
 }
 
-/// Records that a machine has a file to its end.
-struct Completion {
-    journal: Journal,
-    mac: Option<MacAddr>,
-    kind: FetchedFile,
-    size: u64,
-}
-
-impl Completion {
-    fn sent(&self, range: &Range<u64>) {
-        if let Some(mac) = self.mac
-            && range.end == self.size
-        {
-            self.journal.record(mac, What::Fetch { file: self.kind, bytes: range.end - range.start });
+/// Reads up to `end` piece by piece, as fast as the client takes it: the next piece is read once those before it are sent.
+fn stream(reading: Reading, end: u64, reads: Arc<Semaphore>, parcel: Parcel) -> Body {
+    let pieces = stream::try_unfold((reading, reads, parcel), move |(reading, reads, mut parcel)| async move {
+        if reading.at >= end {
+            return Ok::<_, io::Error>(None);
         }
-    }
-}
-
-/// Reads `range` piece by piece, as fast as the client takes it: the last piece is read once those before it are sent.
-fn stream(file: File, range: Range<u64>, end: Completion) -> Body {
-    let begin = (Reading { file, at: range.start, sent: Bytes::new() }, end);
-    let pieces = stream::try_unfold(begin, move |(reading, end)| {
-        let range = range.clone();
-        async move {
-            if reading.at >= range.end {
-                return Ok::<_, io::Error>(None);
-            }
-            let length = CHUNK.min(range.end - reading.at) as usize;
-            let reading = spawn_blocking(move || reading.next(length)).await??;
-            if reading.at == range.end {
-                end.sent(&range);
-            }
-            Ok(Some((reading.sent.clone(), (reading, end))))
+        let length = CHUNK.min(end - reading.at);
+        let reading = on_disk(&reads, move || reading.next(length as usize)).await?;
+        parcel.count(length);
+        if reading.at == end {
+            parcel.close();
         }
+        Ok(Some((reading.sent.clone(), (reading, reads, parcel))))
     });
     Body::from_stream(pieces)
+}
+
+/// Does something with a file on a thread that may block, and waits for it no longer than the limit.
+async fn on_disk<T: Send + 'static>(
+    reads: &Arc<Semaphore>,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let reads = reads.clone();
+    let done = async move {
+        let place = reads.acquire_owned().await.expect("nobody closes the semaphore");
+        // The place is taken until the thread is free again, whether or not somebody still waits.
+        let work = move || {
+            let _taken = place;
+            work()
+        };
+        spawn_blocking(work).await?
+    };
+    let hangs = || io::Error::new(io::ErrorKind::TimedOut, "the file system does not answer");
+    timeout(HANG_LIMIT, done).await.map_err(|_| hangs()).flatten()
 }
 
 /// A file that is being sent.

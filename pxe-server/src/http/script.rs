@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tracing::info;
 
 use super::State;
+use super::client::Client;
 use super::refusal::Refusal;
 
 /// Who iPXE says it is.
@@ -24,6 +25,7 @@ pub(super) struct Asker {
 pub(super) async fn script(
     Extract(state): Extract<Arc<State>>,
     method: Method,
+    client: Client,
     asker: Result<Query<Asker>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let Query(Asker { mac, arch }) = asker?;
@@ -39,7 +41,9 @@ pub(super) async fn script(
     if method == Method::GET {
         let name = machine.as_ref().map(|machine| machine.name.as_str());
         info!(machine = name, %mac, boot = boot.word(), "boot script");
-        state.journal.record(mac, What::Script { boot: boot.word().to_owned() });
+        if let Some(mac) = client.machine(Some(mac), &state) {
+            state.journal.record(mac, What::Script { boot: boot.word().to_owned() });
+        }
     }
     Ok(ipxe(text))
 }

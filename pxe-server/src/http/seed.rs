@@ -6,13 +6,14 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Extract};
 use axum::response::{IntoResponse, Response};
 use cloud_seed::{Seed, Subject};
-use http::{Method, header};
-use lab_model::{FetchedFile, Machine, MachineName, RemoteFile, Sha256, What};
+use http::Method;
+use lab_model::{FetchedFile, Machine, MachineName, RemoteFile, Sha256};
 use serde::Deserialize;
 use sha2::Digest as _;
 
 use super::State;
 use super::client::Client;
+use super::delivery::Deliveries;
 use super::refusal::Refusal;
 
 /// Which installation a seed is for.
@@ -31,6 +32,7 @@ pub(super) async fn document(
     Extract(state): Extract<Arc<State>>,
     method: Method,
     client: Client,
+    deliveries: Deliveries,
     path: Result<Path<(MachineName, String)>, PathRejection>,
     query: Result<Query<Installation>, QueryRejection>,
 ) -> Result<Response, Refusal> {
@@ -47,11 +49,8 @@ pub(super) async fn document(
 
     let seed = seed(&machine, &instance, &state);
     if document == ISO {
-        let iso = cloud_seed::iso(&seed);
-        if method == Method::GET {
-            state.journal.record(machine.mac, What::Fetch { file: FetchedFile::Seed, bytes: iso.len() as u64 });
-        }
-        return Ok(([(header::CONTENT_TYPE, "application/octet-stream")], iso).into_response());
+        let parcel = deliveries.begin(Some(machine.mac), FetchedFile::Seed, &state.journal);
+        return Ok(parcel.answer(cloud_seed::iso(&seed).into(), "application/octet-stream", &method));
     }
     match seed.files().into_iter().find(|(file, _)| *file == document) {
         Some((_, text)) => Ok(text.to_owned().into_response()),

@@ -1,4 +1,6 @@
-//! Requests over real connections on the loopback interface.
+//! Requests over real connections on the loopback interface; in [`inside`], over connections without any network.
+
+mod inside;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,21 +13,20 @@ use lab_model::{
     DefinitionFile, Event, FetchedFile, InstallerConfig, InstallerReport, Inventory, LabStatus, MacAddr, MachineReport,
     Phase, Sha256, Stage, What,
 };
-use pxe_proto::boot::BaseUrl;
+use pxe_proto::boot::{BaseUrl, BootProgram};
 use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};
 use sha2::Digest as _;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::client::Client;
-use super::{State, serve};
+use super::{About, Limits, State, serve};
 use crate::boot_files::BootFile;
+use crate::boot_files::tests::embedded;
 use crate::dhcp::Clients;
-use crate::images::{self, Catalogue};
+use crate::images;
 use crate::journal;
 
 #[tokio::test]
@@ -164,14 +165,10 @@ async fn firmware_gets_its_boot_program_by_http_too() {
 
     let head = lab.request("HEAD /boot/ipxe-arm64.efi HTTP/1.1\r\n").await;
 
-    match BootFile::IpxeArm64Efi.contents() {
-        Some(contents) => {
-            assert_eq!(head.header("content-length"), Some(&*contents.len().to_string()));
-            assert_eq!(head.header("content-type"), Some("application/efi"));
-            assert!(lab.get("/boot/ipxe-arm64.efi").await.body == contents);
-        }
-        None => assert_eq!(head.status, StatusCode::NOT_FOUND),
-    }
+    let contents = embedded(BootFile::Program(BootProgram::IpxeArm64Efi));
+    assert_eq!(head.header("content-length"), Some(&*contents.len().to_string()));
+    assert_eq!(head.header("content-type"), Some("application/efi"));
+    assert!(lab.get("/boot/ipxe-arm64.efi").await.body == contents);
     assert_eq!(lab.get("/boot/installer-aarch64").await.status, StatusCode::NOT_FOUND);
 }
 
@@ -339,23 +336,6 @@ async fn a_connection_serves_one_request_after_the_other() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_says_nothing_is_not_waited_for() {
-    let lab = Lab::new().await;
-
-    for beginning in
-        ["", "GET /healthz HTTP/1.1\r\nHost:", "POST /events/525400aa0001 HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"]
-    {
-        let mut connection = TcpStream::connect(lab.server).await.expect("a connection");
-        connection.write_all(beginning.as_bytes()).await.expect("the beginning of a request");
-
-        let mut answer = Vec::new();
-        let ended = timeout(Duration::from_secs(60), connection.read_to_end(&mut answer)).await;
-
-        assert!(ended.is_ok(), "{beginning}");
-    }
-}
-
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
     let lab = Lab::new().await;
@@ -363,40 +343,6 @@ async fn a_head_that_is_too_long_is_refused() {
     let answer = lab.request(&format!("GET /healthz HTTP/1.1\r\nCookie: {}\r\n", "x".repeat(64 << 10))).await;
 
     assert_eq!(answer.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-}
-
-#[tokio::test(start_paused = true)]
-async fn stopping_does_not_wait_for_those_who_only_keep_a_connection() {
-    let lab = Lab::new().await;
-    let _idle = TcpStream::connect(lab.server).await.expect("a connection");
-    assert_eq!(lab.get("/healthz").await.text(), "ok\n");
-
-    lab.shutdown.cancel();
-
-    let ended = timeout(Duration::from_secs(5), lab.task).await;
-    ended.expect("in time").expect("it does not panic");
-}
-
-#[tokio::test]
-async fn what_is_a_machines_own_goes_to_its_address_alone() {
-    let lab = Lab::new().await;
-    let mut known = Clients::default();
-    known.note(&lease(150, WEB));
-    let (_clients, clients) = watch::channel(known);
-    let leased = State { clients: Some(clients), ..lab.state.clone() };
-    let web = lab.state.inventory.borrow().by_mac(WEB).cloned().expect("defined");
-    let db = lab.state.inventory.borrow().by_mac(DB).cloned().expect("defined");
-    let may = |last, machine, state| {
-        let client = Client(SocketAddr::from(([10, 77, 0, last], 1024)));
-        client.admit(machine, state).is_ok()
-    };
-
-    assert!(may(150, &web, &leased), "by its lease");
-    assert!(may(20, &db, &leased), "by its reservation");
-    assert!(may(1, &web, &leased), "at the server");
-    assert!(!may(150, &db, &leased), "another machine");
-    assert!(!may(66, &web, &leased), "a stranger");
-    assert!(may(66, &web, &lab.state), "where addresses are not ours, they say nothing");
 }
 
 fn lease(last: u8, mac: MacAddr) -> LeaseRecord {
@@ -415,8 +361,6 @@ struct Lab {
     state: State,
     disk: Vec<u8>,
     events: broadcast::Receiver<Arc<Event>>,
-    shutdown: CancellationToken,
-    task: JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
 
@@ -431,7 +375,7 @@ impl Lab {
         let disk: Vec<u8> = (0..bytes / 4).flat_map(u32::to_le_bytes).collect();
         images::tests::fill(&folder.path().join("images"), &disk);
         std::fs::write(folder.path().join("secret"), "secret text").expect("a file");
-        let catalogue = Catalogue::read(&folder.path().join("images"));
+        let catalogue = images::tests::read(&folder.path().join("images"));
         let inventory = watch::channel(Arc::new(inventory())).1;
         let (journal, writer) =
             journal::open(&folder.path().join("events.jsonl"), inventory.clone()).expect("a journal");
@@ -443,13 +387,16 @@ impl Lab {
             base: BaseUrl::new(Ipv4Addr::new(10, 77, 0, 1), 80),
             user: cloud_seed::UserName::default(),
             clients: None,
+            leases: None,
+            about: About::new("10.77.0.1/24".parse().expect("a network"), None),
+            limits: Limits::new(4, 2),
+            stopping: CancellationToken::new(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let server = listener.local_addr().expect("an address");
-        let shutdown = CancellationToken::new();
         let events = state.journal.follow();
-        let task = tokio::spawn(serve(listener, state.clone(), shutdown.clone()));
-        Self { server, state, disk, events, shutdown, task, _folder: folder }
+        tokio::spawn(serve(listener, state.clone(), state.stopping.clone()));
+        Self { server, state, disk, events, _folder: folder }
     }
 
     /// The next event.

@@ -61,6 +61,14 @@ fn an_interface_without_address_is_told_how_to_get_one() {
 }
 
 #[test]
+fn a_folder_that_is_not_there_is_told_with_its_line() {
+    let _namespace = Namespace::enter().unwrap();
+    let server = Server::configured(&format!("images = 'imagess'\ndefinitions = 'vmss'\n{ON_THE_BRIDGE}"));
+
+    insta::assert_snapshot!(outcome(&server));
+}
+
+#[test]
 fn an_unknown_key_is_told_with_those_that_are_known() {
     let server = Server::configured("[http]\nlisten-port = 8080\n");
 

@@ -1,8 +1,10 @@
 //! HTTP alone, for networks whose own DHCP server hands out our URL.
 
+use std::io::ErrorKind;
+use std::net::{TcpListener, TcpStream};
 use std::process::ExitStatus;
 
-use lab_tests::Namespace;
+use lab_tests::{Namespace, SERVER};
 
 use crate::client::http_get;
 use crate::server::{HTTP_ONLY, ON_THE_BRIDGE, Server, definition};
@@ -35,6 +37,37 @@ fn a_machine_is_known_by_its_url_and_remembered_after_a_restart() {
     assert_eq!(status, 200);
     assert!(script.starts_with("#!ipxe\n"), "{script}");
     assert!(machines.contains("\"name\":\"web\"") && machines.contains("\"stage\":\"script\""), "{machines}");
+}
+
+#[test]
+fn only_this_host_is_answered_unless_the_configuration_says_otherwise() {
+    let _namespace = Namespace::enter().unwrap();
+    let mut server = Server::configured(&HTTP_ONLY.replace("listen = '127.0.0.1'\n", ""));
+
+    server.start_http_only();
+
+    server.wait_for_log("to answer others, set `listen` in [http]");
+    let port = server.http_port();
+    assert_eq!(http_get(&format!("http://127.0.0.1:{port}/healthz")).0, 200);
+    let refused = TcpStream::connect((SERVER, port)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_port_whose_owner_may_not_be_looked_at_is_told_by_its_user() {
+    let _namespace = Namespace::enter().unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port();
+    let mut server = Server::configured(&HTTP_ONLY.replace("port = 0", &format!("port = {port}")));
+
+    let status = server.fail_http_only();
+
+    assert_eq!(status.code(), Some(1));
+    let expected = format!(
+        "error: address in use: TCP port {port} is held by a process of user root that we may not look at: \
+         `sudo ss -lntp sport = :{port}` names it"
+    );
+    assert!(server.log().contains(&expected), "{}", server.log());
 }
 
 #[test]

@@ -104,6 +104,20 @@ impl Server {
         self.process.take().unwrap().stop(LIMIT).unwrap()
     }
 
+    /// Waits until the process ends by itself, and returns how it did.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        self.process.as_mut().unwrap().wait(LIMIT).unwrap()
+    }
+
+    /// Starts a process with HTTP alone that cannot get ready, without any privilege, and returns how it ended.
+    pub(crate) fn fail_http_only(&mut self) -> ExitStatus {
+        self.open_to_all();
+        let mut command = self.serve(bound_without_privilege(PROGRAM));
+        command.arg("--http-only");
+        self.spawn(command);
+        self.end()
+    }
+
     /// Ends the process as a crash would.
     pub(crate) fn kill(&mut self) {
         self.process = None;

@@ -5,6 +5,7 @@ use std::net::UdpSocket;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use lab_tests::process::run;
 use lab_tests::{Namespace, SERVER};
 
 use crate::client::{http_get, tftp_read};
@@ -136,6 +137,20 @@ fn an_interface_that_is_not_there_is_told_with_those_that_are() {
         "config.toml:4: lab.interface: `enp0s2` is no interface of this machine, which has lab (10.77.0.1/24)";
     assert_eq!(status.code(), Some(1));
     assert!(server.log().contains(expected), "{}", server.log());
+}
+
+#[test]
+fn an_interface_that_is_made_anew_ends_it_so_that_it_starts_again() {
+    let _namespace = Namespace::enter().unwrap();
+    let mut server = Server::started();
+
+    run("ip", &["link", "delete", "lab"]).unwrap();
+    run("ip", &["link", "add", "lab", "type", "bridge"]).unwrap();
+
+    assert_eq!(server.end().code(), Some(1));
+    let log = server.log();
+    assert!(log.contains("this program must start again interface=\"lab\""), "{log}");
+    assert!(log.contains("stopping: a task ended by itself task=\"interface\""), "{log}");
 }
 
 #[test]

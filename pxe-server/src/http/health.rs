@@ -1,0 +1,66 @@
+//! `GET /health`: how the server itself is, for those who deploy it.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use axum::Json;
+use axum::extract::State as Extract;
+use jiff::Timestamp;
+use lab_model::{Health, Ipv4Net, Sha256};
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+
+use super::State;
+use crate::images;
+use crate::interface::Interface;
+
+/// What does not change while the server runs.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    started: Instant,
+    server: Ipv4Net,
+    interface: Option<Interface>,
+    program: Arc<OnceCell<Option<Sha256>>>,
+}
+
+/// The program that runs, even where its file was replaced.
+const PROGRAM: &str = "/proc/self/exe";
+
+impl About {
+    /// A server that starts now, at this address and on this interface, if it is bound to one.
+    pub(crate) fn new(server: Ipv4Net, interface: Option<Interface>) -> Self {
+        Self { started: Instant::now(), server, interface, program: Arc::default() }
+    }
+
+    /// What the program hashes to; computed when it is asked for first.
+    async fn program(&self) -> Option<Sha256> {
+        let hash = || File::open(PROGRAM).and_then(images::digest_of).ok();
+        *self.program.get_or_init(async || spawn_blocking(hash).await.ok().flatten()).await
+    }
+}
+
+pub(super) async fn health(Extract(state): Extract<Arc<State>>) -> Json<Health> {
+    let about = &state.about;
+    let program_sha256 = about.program().await;
+    let inventory = state.inventory.borrow().clone();
+    let images = state.images.borrow().clone();
+    let mut addresses = vec![about.server];
+    let others = about.interface.iter().flat_map(|interface| &interface.addresses);
+    addresses.extend(others.filter(|address| **address != about.server));
+    Json(Health {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        program_sha256,
+        now: Timestamp::now(),
+        uptime_seconds: about.started.elapsed().as_secs(),
+        interface: about.interface.as_ref().map(|interface| interface.name.clone()),
+        addresses,
+        url: state.base.to_string(),
+        machines: inventory.machines().count(),
+        bad_definitions: inventory.problems().len(),
+        images: images.images().count(),
+        bad_images: images.problems().len(),
+        leases: state.leases.as_ref().map(|leases| leases.borrow().leases(SystemTime::now().into())),
+        stopping: state.stopping.is_cancelled(),
+    })
+}
