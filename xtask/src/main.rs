@@ -54,6 +54,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Err(error) = privilege::complete_path() {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
+    }
     let arguments = Arguments::parse();
     let consent = Consent::from_flag(arguments.yes);
 

@@ -140,13 +140,10 @@ pub(crate) fn require(packages: &[Package], consent: Consent) -> Result<()> {
     Ok(())
 }
 
-/// Where `program` is, looked for in `PATH` and in the folders of system programs that a person's `PATH` may lack.
+/// Where `program` is, looked for in `PATH`.
 pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/sbin"].map(Into::into))
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 const fn package(name: &'static str, file: &'static str) -> Package {

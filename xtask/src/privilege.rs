@@ -1,7 +1,11 @@
-//! What network namespaces take: root, or for an ordinary user the root of a user namespace.
+//! What an ordinary user lacks that the commands need: network namespaces, which take root or the root of a user namespace,
+//! and the programs that are meant for root.
 
 use std::{
     env,
+    ffi::{OsStr, OsString},
+    os::unix::process::CommandExt as _,
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -49,4 +53,39 @@ pub(crate) fn again() -> Result<Command> {
         .arg(env::current_exe().context("cannot find this program")?)
         .args(env::args_os().skip(1));
     Ok(command)
+}
+
+/// Sees to it that programs are found that Debian keeps for root, such as `mke2fs`, `nft` and `dnsmasq`: with a `PATH` that
+/// lacks their folders, this program is started once more with one that has them.
+///
+/// # Errors
+/// It cannot be started.
+pub(crate) fn complete_path() -> Result<()> {
+    let Some(path) = completed(&env::var_os("PATH").unwrap_or_default())? else { return Ok(()) };
+    let mut command = Command::new(env::current_exe().context("cannot find this program")?);
+    Err(command.args(env::args_os().skip(1)).env("PATH", path).exec()).context("cannot start this program again")
+}
+
+/// `path` with the folders that it lacks; `None` when it lacks none.
+fn completed(path: &OsStr) -> Result<Option<OsString>> {
+    let folders: Vec<PathBuf> = env::split_paths(path).collect();
+    let lacking: Vec<_> =
+        ["/usr/sbin", "/sbin"].map(PathBuf::from).into_iter().filter(|folder| !folders.contains(folder)).collect();
+    if lacking.is_empty() {
+        return Ok(None);
+    }
+    env::join_paths(folders.iter().chain(&lacking)).map(Some).context("PATH cannot be extended")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_gets_what_it_lacks_and_once() {
+        let path = completed(OsStr::new("/home/me/bin:/usr/bin:/sbin")).unwrap();
+
+        assert_eq!(path.as_deref(), Some(OsStr::new("/home/me/bin:/usr/bin:/sbin:/usr/sbin")));
+        assert_eq!(completed(&path.unwrap()).unwrap(), None);
+    }
 }

@@ -79,7 +79,8 @@ impl Original {
             dnsmasq_configuration(&content.tftp(), boot_program, &folder.path().join("dnsmasq.log")),
         )?;
         let mut dnsmasq = bound("dnsmasq");
-        dnsmasq.args(["--keep-in-foreground", &format!("--conf-file={}", configuration.display())]);
+        // As root of a user namespace it could not change its group; so it does not try to.
+        dnsmasq.args(["--no-daemon", &format!("--conf-file={}", configuration.display())]);
         let dnsmasq = Process::start("dnsmasq", &mut dnsmasq)?;
 
         let configuration = folder.path().join("nginx.conf");
@@ -133,7 +134,6 @@ dhcp-boot=tag:known,tag:!ipxe,{boot_program},,{SERVER}
 dhcp-boot=tag:ipxe,http://{SERVER}/ipxe?mac=${{net0/mac}}
 enable-tftp
 tftp-root={tftp}
-user=root
 log-facility={log}
 "
     )
