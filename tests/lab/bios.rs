@@ -14,11 +14,7 @@ fn a_bios_machine_reaches_its_boot_script_and_fetches_what_it_names() {
 
     let guest = Guest::power_on(&hardware).unwrap();
 
-    let script = |what: &What| match what {
-        What::Script { boot } => Some(boot.clone()),
-        _ => None,
-    };
-    assert_eq!(lab.wait_for_event(MAC, BOOT, script).unwrap(), "install");
+    assert_eq!(lab.wait_for_script(MAC, BOOT).unwrap(), "install");
     lab.wait_for_stage(MAC, Stage::Initrd, BOOT).unwrap();
     guest.console().wait_for("Linux version", BOOT).unwrap();
 }
@@ -41,11 +37,7 @@ fn a_bios_machine_whose_rom_is_not_ipxe_gets_ours_on_top_of_it() {
         _ => None,
     };
     assert_eq!(lab.wait_for_event(MAC, BOOT, program).unwrap(), "undionly.kpxe");
-    let script = |what: &What| match what {
-        What::Script { boot } => Some(boot.clone()),
-        _ => None,
-    };
-    assert_eq!(lab.wait_for_event(MAC, BOOT, script).unwrap(), "install");
+    assert_eq!(lab.wait_for_script(MAC, BOOT).unwrap(), "install");
 }
 
 const CTRL_B: char = '\x02';

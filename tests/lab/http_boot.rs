@@ -23,11 +23,7 @@ fn reaches_its_script(arch: Arch, firmware: Firmware) {
 
     let guest = Guest::power_on(&hardware).unwrap();
 
-    let script = |what: &What| match what {
-        What::Script { boot } => Some(boot.clone()),
-        _ => None,
-    };
-    assert_eq!(lab.wait_for_event(MAC, BOOT, script).unwrap(), "install");
+    assert_eq!(lab.wait_for_script(MAC, BOOT).unwrap(), "install");
     guest.console().wait_for("iPXE", BOOT).unwrap();
     let events: Vec<_> = lab.events().unwrap().into_iter().map(|event| event.what).collect();
     let asked = events.iter().any(|what| matches!(what, What::Ack { firmware: asked, .. } if *asked == firmware));

@@ -271,6 +271,17 @@ impl Lab {
         }
     }
 
+    /// Waits until iPXE has its script on this machine; what the script boots, in one word.
+    ///
+    /// # Errors
+    /// Those of [`Lab::wait_for_event`].
+    pub fn wait_for_script(&self, mac: MacAddr, limit: Duration) -> Result<String> {
+        self.wait_for_event(mac, limit, |what| match what {
+            What::Script { boot } => Some(boot.clone()),
+            _ => None,
+        })
+    }
+
     /// Everything that happened so far, for people.
     pub fn timeline(&self) -> String {
         self.events().map_or_else(|error| format!("{error:#}"), |events| timeline::table(&events))
