@@ -26,16 +26,28 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Setup(commands::setup::Setup),
+    Clean(commands::clean::Clean),
+    #[command(subcommand)]
+    Provisioner(commands::provisioner::Provisioner),
+    #[command(subcommand)]
+    Vm(commands::vm::Vm),
+    #[command(subcommand)]
+    Distro(commands::distro::Distro),
+    Completion(commands::completion::Completion),
+    #[command(hide = true)]
+    Reference(commands::reference::Reference),
 }
 
 const AFTER_HELP: &str = "\
 Environment:
   PVMLAB_HOME           the lab's home, ~/.pvmlab otherwise
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 the host lacks something, 6 timed out.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 the host lacks something, 6 timed out,
+130 interrupted.";
 
 /// Does what the command line says.
 pub fn run() -> ExitCode {
+    clap_complete::CompleteEnv::with_factory(command).var(commands::completion::VARIABLE).complete();
     let cli = Cli::parse();
     let ui = Ui { json: cli.json, quiet: cli.quiet };
     match dispatch(cli.command, ui) {
@@ -56,6 +68,12 @@ fn dispatch(command: Command, ui: Ui) -> Result<ExitCode> {
     let home = Home::from_environment()?;
     match command {
         Command::Setup(setup) => setup.run(&home, ui)?,
+        Command::Clean(clean) => clean.run(&home, ui)?,
+        Command::Provisioner(provisioner) => return provisioner.run(&home, ui),
+        Command::Vm(vm) => return vm.run(&home, ui),
+        Command::Distro(distro) => return distro.run(&home, ui),
+        Command::Completion(completion) => completion.run()?,
+        Command::Reference(reference) => reference.run()?,
     }
     Ok(ExitCode::SUCCESS)
 }

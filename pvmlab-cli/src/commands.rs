@@ -1,3 +1,9 @@
 //! The commands, one file each; a command's doc comment is its help.
 
+pub(crate) mod clean;
+pub(crate) mod completion;
+pub(crate) mod distro;
+pub(crate) mod provisioner;
+pub(crate) mod reference;
 pub(crate) mod setup;
+pub(crate) mod vm;

@@ -143,7 +143,7 @@ impl Image {
         let path = self.folder.join(part.name);
         let found = hashing::file(&path, progress)?;
         if found != (part.size, part.sha256) {
-            return Err(corrupted(&path, part, found));
+            return Err(corrupted(&path, part, found, MEND));
         }
         Ok(())
     }
@@ -184,14 +184,16 @@ pub(crate) fn all(home: &Home) -> Result<(Vec<Image>, Vec<BadImage>)> {
 /// How people who build from source get an image.
 const MAKE: &str = "`cargo xtask image debian-12 --arch ARCH` makes one and prints its folder";
 
+/// What to do about a registered image that is broken.
+const MEND: &str = "`pvmlab distro add FOLDER` with the image's original folder mends a registered image";
+
 /// A file is not what its manifest says.
-fn corrupted(path: &Path, part: Part<'_>, (size, _): (u64, Sha256)) -> Failure {
+fn corrupted(path: &Path, part: Part<'_>, (size, _): (u64, Sha256), hint: &str) -> Failure {
     let problem = match size {
         size if size == part.size => "its SHA-256 is not the manifest's".to_owned(),
         size => format!("it has {size} bytes: expected {}", part.size),
     };
-    Failure::new(Kind::Failed, format!("{} is corrupted: {problem}", path.display()))
-        .hinted("`pvmlab distro add FOLDER` with the image's original folder mends a registered image")
+    Failure::new(Kind::Failed, format!("{} is corrupted: {problem}", path.display())).hinted(hint)
 }
 
 /// The names of the folders in `folder`, in order, without hidden ones.

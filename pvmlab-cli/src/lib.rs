@@ -11,7 +11,7 @@
 //! What is deliberately not here: what a machine boots and how it is installed. `pxe-server` decides that, inside the
 //! provisioner; this program writes definitions, runs QEMU and asks the server how far a boot got.
 
-#![allow(dead_code, unused_imports, reason = "rooms are built before the commands that use them")]
+#![allow(dead_code, reason = "rooms are built before the commands that use them")]
 
 mod cli;
 mod commands;
@@ -23,9 +23,13 @@ mod images;
 mod interrupt;
 mod lab_file;
 mod lab_network;
+mod new_machine;
 mod plan;
 mod progress;
+mod removal;
+mod running;
 mod store;
+mod table;
 mod ui;
 
 pub use cli::{command, run};

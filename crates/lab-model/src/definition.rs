@@ -117,6 +117,29 @@ impl Format {
 pub struct MalformedDefinition(String);
 
 impl Definition {
+    /// The shortest definition: a target whose other keys are left out.
+    pub fn new(name: MachineName, arch: Arch, mac: MacAddr) -> Self {
+        Self {
+            name,
+            role: Role::default(),
+            arch,
+            mac,
+            ip: String::new(),
+            subnet: String::new(),
+            ipv6: String::new(),
+            subnetv6: String::new(),
+            ssh_port: 0,
+            pxeboot: false,
+            distro: None,
+            ssh_key: String::new(),
+            kernel: String::new(),
+            initrd: String::new(),
+            disk: String::new(),
+            after_install: AfterInstall::default(),
+            installer_shell: false,
+        }
+    }
+
     /// Reads one definition.
     ///
     /// # Errors
@@ -179,6 +202,16 @@ mod tests {
         assert_eq!(definition.name.as_str(), "web");
         assert_eq!(definition.mac.to_string(), "52:54:00:aa:bb:01");
         assert_eq!(definition.distro.map(|name| name.to_string()), Some("ubuntu-24.04".to_owned()));
+    }
+
+    #[test]
+    fn the_shortest_definition_is_what_its_text_says() {
+        let text = "name = 'web'\narch = 'x86_64'\nmac = '52:54:00:00:00:01'\n";
+        let parsed = Definition::parse(text, Format::Toml).expect("a definition");
+
+        let new = Definition::new("web".parse().expect("a name"), Arch::X86_64, MacAddr::new([0x52, 0x54, 0, 0, 0, 1]));
+
+        assert_eq!(new, parsed);
     }
 
     #[test]

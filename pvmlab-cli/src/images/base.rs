@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use lab_model::{Compression, DiskImage, Sha256};
 use sha2::Digest as _;
 
-use super::Image;
 use super::hashing::CHUNK;
+use super::{Image, MEND};
 use crate::error::{Failure, Kind, Result};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -93,8 +93,7 @@ fn write_sparse(packed: &Path, raw: &mut File, size: u64, progress: &Progress<'_
 const HOLE: usize = 64 << 10;
 
 fn corrupted(packed: &Path, problem: &str) -> Failure {
-    Failure::new(Kind::Failed, format!("{} is corrupted: {problem}", packed.display()))
-        .hinted("`pvmlab distro add FOLDER` with the image's original folder mends a registered image")
+    Failure::new(Kind::Failed, format!("{} is corrupted: {problem}", packed.display())).hinted(MEND)
 }
 
 #[cfg(test)]

@@ -37,7 +37,12 @@ pub(super) fn adopt(source: &Path, folder: &Path, part: Part<'_>, progress: &Pro
         }
     };
     if found != (part.size, part.sha256) {
-        return Err(corrupted(&from, part, found));
+        return Err(corrupted(
+            &from,
+            part,
+            found,
+            "build or fetch the image again: what is in this folder is not what its manifest says",
+        ));
     }
     Ok(())
 }

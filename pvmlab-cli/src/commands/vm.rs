@@ -1,0 +1,31 @@
+//! `pvmlab vm …`: the machines of the lab.
+
+pub(crate) mod clean;
+pub(crate) mod create;
+pub(crate) mod list;
+
+use std::process::ExitCode;
+
+use crate::error::Result;
+use crate::home::Home;
+use crate::ui::Ui;
+
+/// Makes, lists and removes machines.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Vm {
+    Create(create::Create),
+    #[command(visible_alias = "ls")]
+    List(list::List),
+    Clean(clean::Clean),
+}
+
+impl Vm {
+    pub(crate) fn run(self, home: &Home, ui: Ui) -> Result<ExitCode> {
+        match self {
+            Self::Create(create) => create.run(home, ui)?,
+            Self::List(list) => list.run(home, ui)?,
+            Self::Clean(clean) => clean.run(home, ui)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

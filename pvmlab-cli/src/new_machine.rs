@@ -1,0 +1,278 @@
+//! Making a machine: everything of it, or nothing.
+//!
+//! The definition is written last. Until it is there, nobody knows the machine, and what was made for it is taken back if
+//! anything fails or somebody presses Ctrl-C.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use cloud_seed::{Seed, Subject, UserName};
+use lab_model::{Arch, Definition, ImageName, MacAddr, Machine, MachineName, Role};
+
+use crate::disk::{self, Content, Size};
+use crate::error::{Failure, Kind, Result};
+use crate::file;
+use crate::home::{Home, Lock};
+use crate::images::{self, Image};
+use crate::interrupt::Interrupt;
+use crate::lab_network::{self, HostAddress, LabNetwork};
+use crate::store::Store;
+use crate::ui::Ui;
+
+/// A machine as somebody wants it; what is `None` is chosen.
+#[derive(Clone, Debug)]
+pub(crate) struct NewMachine {
+    pub(crate) name: MachineName,
+    pub(crate) role: Role,
+    /// The host's own otherwise.
+    pub(crate) arch: Option<Arch>,
+    /// The next free one otherwise; a provisioner needs one, with its prefix.
+    pub(crate) ip: Option<HostAddress<Ipv4Addr>>,
+    pub(crate) ipv6: Option<HostAddress<Ipv6Addr>>,
+    /// A random one otherwise.
+    pub(crate) mac: Option<MacAddr>,
+    /// The only one for the architecture otherwise.
+    pub(crate) distro: Option<ImageName>,
+    pub(crate) disk_size: Size,
+    /// Whether its disk is blank, and it is installed over the network.
+    pub(crate) pxeboot: bool,
+    pub(crate) memory_mib: Option<u32>,
+    pub(crate) cpus: Option<u32>,
+}
+
+impl NewMachine {
+    /// Makes it. The lock shows that nobody else makes one meanwhile.
+    ///
+    /// # Errors
+    /// It contradicts the lab or itself, the image is missing or corrupted, the host lacks something, or somebody wants
+    /// this to end; then the lab is as it was.
+    pub(crate) fn create(&self, home: &Home, _lock: &Lock, ui: Ui) -> Result<Machine> {
+        let store = Store::read(home)?;
+        let arch = self.arch.map_or_else(host_arch, Ok)?;
+        let mut definition = self.define(&store, arch)?;
+        definition.ssh_key = public_key(home)?;
+        if self.pxeboot && definition.distro.is_none() {
+            definition.distro = Some(Image::choose(home, None, arch)?.manifest.name);
+        }
+        let machine = store.check_new(&definition)?;
+        let image = Image::choose(home, self.distro.as_ref(), arch)?;
+        definition.distro = Some(image.manifest.name.clone());
+        self.check_size(&image)?;
+
+        let interrupt = Interrupt::hold();
+        self.build(
+            home,
+            &definition,
+            &machine,
+            Parts { image: &image, network: store.network(), interrupt: &interrupt, ui },
+        )?;
+        Ok(machine)
+    }
+
+    /// The definition without what comes from the home.
+    fn define(&self, store: &Store, arch: Arch) -> Result<Definition> {
+        let (network, address) = match (self.role, self.ip) {
+            (Role::Provisioner, ip) => {
+                let network = self.own_network(ip)?;
+                (network, network.ipv4.address())
+            }
+            (Role::Target, ip) => {
+                let network = store.require_network()?;
+                check_prefix(ip, network.ipv4.prefix())?;
+                (network, ip.map_or_else(|| store.free_address(), |ip| Ok(ip.address))?)
+            }
+        };
+        let ipv6 = self.ipv6.map(|ipv6| self.check_ipv6(ipv6, network)).transpose()?;
+        let mac = self.mac.map_or_else(|| store.free_mac(), Ok)?;
+        Ok(Definition {
+            role: self.role,
+            ip: address.to_string(),
+            subnet: network.subnet(),
+            ipv6: ipv6.map(|ipv6| ipv6.to_string()).unwrap_or_default(),
+            subnetv6: ipv6.and(network.subnet_v6()).unwrap_or_default(),
+            pxeboot: self.pxeboot,
+            distro: self.distro.clone(),
+            ..Definition::new(self.name.clone(), arch, mac)
+        })
+    }
+
+    fn own_network(&self, ip: Option<HostAddress<Ipv4Addr>>) -> Result<LabNetwork> {
+        let prefix_missing = || {
+            Failure::new(Kind::Usage, "a provisioner's address says which network the lab has: its prefix is missing")
+                .hinted("give it as in `--ip 10.77.0.1/24 --ipv6 fd00:77::1/64`")
+        };
+        let ip = ip.ok_or_else(prefix_missing)?;
+        let ipv4 =
+            ip.prefix.and_then(|prefix| lab_model::Ipv4Net::new(ip.address, prefix)).ok_or_else(prefix_missing)?;
+        let ipv6 = match self.ipv6 {
+            None => None,
+            Some(ipv6) => Some(
+                ipv6.prefix
+                    .and_then(|prefix| lab_model::Ipv6Net::new(ipv6.address, prefix))
+                    .ok_or_else(prefix_missing)?,
+            ),
+        };
+        let network = LabNetwork { ipv4, ipv6 };
+        lab_network::unfit(network).map_or(Ok(network), |problem| Err(Failure::new(Kind::Usage, problem)))
+    }
+
+    fn check_ipv6(&self, ipv6: HostAddress<Ipv6Addr>, network: LabNetwork) -> Result<Ipv6Addr> {
+        let lab = network.ipv6.ok_or_else(|| {
+            Failure::new(Kind::Usage, "the lab has no IPv6 network: its provisioner has no IPv6 address")
+                .hinted("leave --ipv6 out")
+        })?;
+        check_prefix(Some(ipv6), lab.prefix())?;
+        let refused = |problem: String| Err(Failure::new(Kind::Usage, problem));
+        match ipv6.address {
+            address if !lab.contains(address) => refused(format!(
+                "ipv6: {address} is outside the lab network: expected one in {}",
+                network.subnet_v6().unwrap_or_default()
+            )),
+            address if address == lab.network() => {
+                refused(format!("ipv6: {address} is the network's own address: choose another"))
+            }
+            address if self.role == Role::Target && address == lab.address() => {
+                refused(format!("ipv6: {address} is the server's own address: choose another"))
+            }
+            address => Ok(address),
+        }
+    }
+
+    fn check_size(&self, image: &Image) -> Result<()> {
+        let least = Size::of_bytes(image.manifest.disk.raw_size);
+        if self.disk_size >= least {
+            return Ok(());
+        }
+        let message = format!("a disk of {} is smaller than the image `{}`", self.disk_size, image.manifest.name);
+        Err(Failure::new(Kind::Usage, message).hinted(format!("the image needs at least --disk-size {least}")))
+    }
+
+    fn build(&self, home: &Home, definition: &Definition, machine: &Machine, parts: Parts<'_>) -> Result<()> {
+        let Parts { image, network, interrupt, ui } = parts;
+        let name = &machine.name;
+        let vms = home.vms();
+        let new = tempfile::Builder::new().prefix(".new-").suffix(".qcow2").tempfile_in(&vms);
+        let new = new.with_context(|| format!("cannot write to {}", vms.display()))?.into_temp_path();
+        let made = if self.pxeboot {
+            disk::create(&new, Content::Blank, self.disk_size)
+        } else {
+            let base = images::base_disk(image, interrupt, ui)?;
+            disk::create(&new, Content::Over(&beside(home, &base)), self.disk_size)
+        };
+        // Of Ctrl-C, the other program's failure is only a consequence.
+        interrupt.check()?;
+        made?;
+
+        let mut undo = Undo::default();
+        if let (Role::Target, false, Some(network)) = (self.role, self.pxeboot, network) {
+            undo.note(home.seed(name));
+            undo.note(home.seed_image(name));
+            write_seed(home, machine, network)?;
+        }
+        undo.note(home.hardware(name));
+        self.write_hardware(home)?;
+        undo.note(home.disk(name));
+        new.persist(home.disk(name)).context("cannot put the disk in place")?;
+        interrupt.check()?;
+        Store::write(home, definition)?;
+        undo.forget();
+        Ok(())
+    }
+
+    /// What was not asked for is not written: it stays what is usual.
+    fn write_hardware(&self, home: &Home) -> Result<()> {
+        if self.memory_mib.is_none() && self.cpus.is_none() {
+            return Ok(());
+        }
+        let usual_memory = match self.role {
+            Role::Provisioner => 4096,
+            Role::Target => 2048,
+        };
+        let hardware = serde_json::json!({
+            "memory-mib": self.memory_mib.unwrap_or(usual_memory),
+            "cpus": self.cpus.unwrap_or(2),
+        });
+        Ok(file::replace(&home.hardware(&self.name), format!("{hardware:#}\n").as_bytes())?)
+    }
+}
+
+/// What a machine is built with.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    image: &'a Image,
+    network: Option<LabNetwork>,
+    interrupt: &'a Interrupt,
+    ui: Ui,
+}
+
+/// What is removed again unless everything was made.
+#[derive(Debug, Default)]
+struct Undo(Vec<PathBuf>);
+
+impl Undo {
+    fn note(&mut self, path: PathBuf) {
+        self.0.push(path);
+    }
+
+    fn forget(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        }
+    }
+}
+
+/// The public key that opens every machine of the lab; the first pvmlab's where the home is one of its.
+fn public_key(home: &Home) -> Result<String> {
+    let paths = ["id_ed25519.pub", "vm_rsa.pub"].map(|file| home.ssh().join(file));
+    let path = paths.iter().find(|path| path.exists()).ok_or_else(|| {
+        Failure::new(Kind::NotFound, format!("the lab has no SSH key: there is no {}", paths[0].display()))
+            .hinted("make one with `pvmlab setup`")
+    })?;
+    let key = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(key.trim().to_owned())
+}
+
+/// What a machine with a disk of its own is told at its first boot.
+fn write_seed(home: &Home, machine: &Machine, network: LabNetwork) -> Result<()> {
+    let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
+    let instance = format!("{}-{}", machine.name, began.as_millis());
+    let up_url = format!("http://{}/machines/{}/up", network.ipv4.address(), machine.mac);
+    let seed = Seed::new(Subject { machine, instance: &instance, user: &UserName::default(), up_url: &up_url });
+    let folder = home.seed(&machine.name);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for (document, text) in seed.files() {
+        file::replace(&folder.join(document), text.as_bytes())?;
+    }
+    Ok(file::replace(&home.seed_image(&machine.name), &cloud_seed::iso(&seed))?)
+}
+
+/// A path inside the home as a disk sees it.
+fn beside(home: &Home, path: &Path) -> PathBuf {
+    path.strip_prefix(home.root()).map_or_else(|_| path.to_owned(), |inside| Path::new("..").join(inside))
+}
+
+fn check_prefix<A: Into<IpAddr>>(address: Option<HostAddress<A>>, lab: u8) -> Result<()> {
+    let Some(HostAddress { address, prefix: Some(prefix) }) = address else { return Ok(()) };
+    if prefix == lab {
+        return Ok(());
+    }
+    let address = address.into();
+    Err(Failure::new(Kind::Usage, format!("{address}/{prefix} is another network: the lab's prefix is {lab}"))
+        .hinted(format!("write {address}/{lab}, or leave the prefix out")))
+}
+
+fn host_arch() -> Result<Arch> {
+    std::env::consts::ARCH.parse().map_err(|error| {
+        Failure::new(Kind::Usage, format!("this host's machines are neither kind: {error}"))
+            .hinted("choose one with --arch")
+    })
+}
