@@ -3,6 +3,7 @@
 pub(crate) mod clean;
 pub(crate) mod completion;
 pub(crate) mod distro;
+pub(crate) mod doctor;
 pub(crate) mod provisioner;
 pub(crate) mod reference;
 pub(crate) mod setup;
