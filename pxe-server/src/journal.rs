@@ -121,9 +121,9 @@ impl Writer {
                 let written = files.write();
                 (files, written)
             };
-            let written;
-            // Nothing in there can panic.
-            (self.files, written) = spawn_blocking(write).await.expect("the runtime waits for this task");
+            // Nothing in there can panic: only a runtime that ends lets it go undone.
+            let Ok((files, written)) = spawn_blocking(write).await else { return };
+            self.files = files;
             // A full disk says so once, not at every event.
             match &written {
                 Err(error) if !failing => warn!(%error, "events cannot be written to disk: they wait in memory"),

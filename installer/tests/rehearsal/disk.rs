@@ -1,9 +1,12 @@
 //! Disks and images that do not go together.
 
+use std::path::Path;
+
+use installer::rehearse::rehearse;
 use lab_model::Phase;
 
 use crate::image::{MIB, disk_image};
-use crate::lab::{Lab, is_unbootable};
+use crate::lab::{Lab, QUICK, is_unbootable};
 
 #[test]
 fn a_disk_smaller_than_the_image_is_not_touched() {
@@ -17,6 +20,16 @@ fn a_disk_smaller_than_the_image_is_not_touched() {
         "the disk is too small: it has 7.9 MiB, the image and its seed need 8388608 bytes (8 MiB); nothing was written"
     );
     assert!(disk == std::fs::read(lab.old_disk(8 * MIB - 512)).expect("the disk as it was"));
+}
+
+#[test]
+fn a_rehearsal_writes_to_no_disk() {
+    let lab = Lab::new();
+
+    let failure = rehearse(&lab.server.url("/config"), Path::new("/dev/null"), QUICK).expect_err("a device");
+
+    assert_eq!(failure.phase, Phase::Disk);
+    assert_eq!(failure.reason, "/dev/null: expected a plain file, a rehearsal writes to no disk");
 }
 
 #[test]
