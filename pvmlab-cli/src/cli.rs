@@ -37,11 +37,20 @@ enum Command {
     Completion(commands::completion::Completion),
     #[command(hide = true)]
     Reference(commands::reference::Reference),
+    #[command(subcommand, name = "socket_vmnet")]
+    SocketVmnet(commands::socket_vmnet::SocketVmnet),
+    #[command(subcommand)]
+    System(commands::system::System),
+    #[command(hide = true)]
+    NetworkSwitch(commands::network_switch::NetworkSwitch),
 }
 
 const AFTER_HELP: &str = "\
 Environment:
   PVMLAB_HOME           the lab's home, ~/.pvmlab otherwise
+  PVMLAB_QEMU_ACCEL     kvm, hvf or tcg; otherwise the fastest that is proved to work
+  PVMLAB_SOCKET_VMNET_PATH, PVMLAB_SOCKET_VMNET_CLIENT
+                        macOS: where socket_vmnet listens, and the program that connects in QEMU's stead
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict, 5 the host lacks something, 6 timed out,
 130 interrupted.";
@@ -76,6 +85,9 @@ fn dispatch(command: Command, ui: Ui) -> Result<ExitCode> {
         Command::Doctor(doctor) => return doctor.run(&home, ui),
         Command::Completion(completion) => completion.run()?,
         Command::Reference(reference) => reference.run()?,
+        Command::SocketVmnet(socket_vmnet) => socket_vmnet.run(ui)?,
+        Command::System(system) => system.run(ui)?,
+        Command::NetworkSwitch(switch) => switch.run(&home)?,
     }
     Ok(ExitCode::SUCCESS)
 }

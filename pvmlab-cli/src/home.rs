@@ -171,6 +171,20 @@ impl Home {
             .hinted("make one with `pvmlab setup`")
     }
 
+    /// As [`Home::lock`], but does not wait: `None` while another command has the lab.
+    ///
+    /// # Errors
+    /// There is no home.
+    pub(crate) fn try_lock(&self) -> Result<Option<Lock>> {
+        let path = self.root.join("lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        match Flock::lock(file.map_err(|error| self.no_home(error))?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(Lock(lock))),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, error)) => Err(anyhow::Error::from(error).context("cannot lock the lab").into()),
+        }
+    }
+
     fn no_home(&self, error: std::io::Error) -> Failure {
         if error.kind() == std::io::ErrorKind::NotFound {
             return self.missing();
@@ -185,6 +199,17 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "held, never read")] Flock<F
 
 const FOLDERS: [&str; 9] =
     ["images", "vms", "configs/cloud-init", "configs/hardware", "pids", "monitors", "logs", "ssh", "network"];
+
+#[cfg(test)]
+impl Home {
+    /// A home that a test has to itself, while the folder lives.
+    pub(crate) fn in_a_temporary_folder() -> (tempfile::TempDir, Self) {
+        let folder = tempfile::Builder::new().prefix("lab").tempdir().expect("a folder");
+        let home = Self { root: folder.path().to_owned() };
+        home.create().expect("made");
+        (folder, home)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,15 @@
 //! Ctrl-C while something is half made: it is noticed instead of obeyed, so that what was made is taken back.
 
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use anyhow::Context as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::low_level::pipe;
 
 use crate::error::{Failure, Kind, Result};
 
@@ -50,6 +55,35 @@ impl Interrupt {
             return Err(Failure::new(Kind::Interrupted, "interrupted: nothing was changed"));
         }
         Ok(())
+    }
+}
+
+impl Interrupt {
+    /// Lets `time` pass between two questions.
+    ///
+    /// # Errors
+    /// Somebody wants this to end.
+    pub(crate) fn pause(&self, time: Duration) -> Result<()> {
+        self.check()?;
+        std::thread::park_timeout(time);
+        self.check()
+    }
+
+    /// A socket that is readable once somebody wants this to end, for who waits for other descriptors as well.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(crate) fn readable(&self) -> Result<UnixStream> {
+        let (ours, theirs) = UnixStream::pair().context("cannot make a pair of sockets")?;
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            let theirs = theirs.try_clone().context("cannot share a socket")?;
+            pipe::register(signal, theirs).context("cannot watch a signal")?;
+        }
+        // A signal that came before would never be told of.
+        if self.check().is_err() {
+            (&theirs).write_all(&[0]).context("cannot write to a socket")?;
+        }
+        Ok(ours)
     }
 }
 

@@ -6,6 +6,8 @@
 //! - [`error`]: what went wrong, what to do about it, and the exit code that says so
 //! - [`store`]: every machine of the lab, as the definitions in its home have them
 //! - [`images`]: the operating system images of the home; [`disk`]: the disks that are made from them
+//! - [`host`]: what this computer is and has; [`hardware`]: what a machine is built from
+//! - [`network`]: what machines' interfaces are plugged into; [`qemu`]: their emulators, from argv to power button
 //! - [`ui`]: data to standard output as text or JSON, messages to standard error
 //!
 //! What is deliberately not here: what a machine boots and how it is installed. `pxe-server` decides that, inside the
@@ -18,14 +20,18 @@ mod commands;
 mod disk;
 mod error;
 mod file;
+mod hardware;
 mod home;
+mod host;
 mod images;
 mod interrupt;
 mod lab_file;
 mod lab_network;
+mod network;
 mod new_machine;
 mod plan;
 mod progress;
+mod qemu;
 mod removal;
 mod running;
 mod store;

@@ -2,6 +2,7 @@ use std::fs;
 
 use crate::error::Result;
 use crate::home::Home;
+use crate::network;
 use crate::removal;
 use crate::running;
 use crate::ui::Ui;
@@ -28,6 +29,7 @@ impl Clean {
         for name in process_names(home) {
             running::end(home, &name)?;
         }
+        network::switch::stop(home)?;
         // The definitions first: a home without them is no lab any more.
         for part in ["vms", "configs", "pids", "monitors", "network", "logs", "images"] {
             removal::remove_path(&home.root().join(part))?;

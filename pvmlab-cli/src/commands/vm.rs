@@ -1,6 +1,7 @@
 //! `pvmlab vm …`: the machines of the lab.
 
 pub(crate) mod clean;
+pub(crate) mod console;
 pub(crate) mod create;
 pub(crate) mod list;
 
@@ -16,6 +17,7 @@ pub(crate) enum Vm {
     Create(create::Create),
     #[command(visible_alias = "ls")]
     List(list::List),
+    Console(console::Console),
     Clean(clean::Clean),
 }
 
@@ -24,6 +26,7 @@ impl Vm {
         match self {
             Self::Create(create) => create.run(home, ui)?,
             Self::List(list) => list.run(home, ui)?,
+            Self::Console(console) => console.run(home, ui)?,
             Self::Clean(clean) => clean.run(home, ui)?,
         }
         Ok(ExitCode::SUCCESS)
