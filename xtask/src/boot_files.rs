@@ -10,7 +10,7 @@ use crate::{
     ipxe,
     packages::{self, Consent},
     replace::replace,
-    toolchain::{Program, Toolchain},
+    toolchain::{Program, Target, Toolchain},
     workspace,
 };
 
@@ -42,7 +42,7 @@ pub(crate) fn fill(cache: &Cache) -> Result<PathBuf> {
         replace(&folder.join(name), &contents, 0o644)?;
     }
     for arch in Arch::ALL {
-        let installer = installer(&Toolchain::find(arch, cache)?)?;
+        let installer = installer(&Toolchain::find(Target::Linux(arch), cache)?)?;
         replace(&folder.join(format!("installer-{arch}")), &installer, 0o755)?;
     }
     Ok(folder)

@@ -11,36 +11,67 @@ use crate::{
     cache::Cache,
     packages::{self, Consent},
     replace::replace,
-    toolchain::{Program, Toolchain},
+    toolchain::{Program, Target, Toolchain},
     workspace,
 };
 
-/// Builds pvmlab, pxe-server and installer for release, static and stripped, into a folder of target/dist/ for each architecture.
+/// Builds pvmlab, pxe-server and installer for release into folders of target/dist/: for Linux on each architecture, static
+/// and stripped, and pvmlab for macOS too.
 #[derive(clap::Args)]
 #[command(after_help = "Example: cargo xtask dist --arch aarch64")]
 pub(crate) struct Arguments {
-    /// Builds for this architecture only; by default for each.
+    /// Builds for Linux on this architecture only.
     #[arg(long)]
     arch: Option<Arch>,
+    /// Builds for macOS only.
+    #[arg(long, conflicts_with = "arch")]
+    macos: bool,
 }
 
 /// Runs `cargo xtask dist`.
 pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     packages::require(packages::DIST, consent)?;
+    if arguments.with_macos() {
+        packages::require(packages::MACOS, consent)?;
+    }
     let cache = Cache::of_user()?;
     let boot_files = boot_files::fill(&cache)?;
-    for arch in Arch::ALL.into_iter().filter(|arch| arguments.arch.is_none_or(|only| only == *arch)) {
-        let toolchain = Toolchain::find(arch, &cache)?;
+    let folder = workspace().join("target/dist");
+    let server = |toolchain: &Toolchain| {
         let server = toolchain.build(Program::Server)?;
         check_embedded(&server, &boot_files)?;
+        anyhow::Ok(server)
+    };
+    for arch in arguments.archs() {
+        let toolchain = Toolchain::find(Target::Linux(arch), &cache)?;
         let programs = [
             (Program::Installer.name(), boot_files::installer(&toolchain)?),
             (Program::HostCommand.name(), toolchain.build(Program::HostCommand)?),
-            (Program::Server.name(), server),
+            (Program::Server.name(), server(&toolchain)?),
         ];
-        write(&workspace().join("target/dist").join(arch.as_str()), &programs)?;
+        write(&folder.join(arch.as_str()), &programs)?;
+    }
+    if arguments.with_macos() {
+        // All that a Mac needs, the provisioner's server where pvmlab looks for it.
+        let provisioner = Toolchain::find(Target::Linux(Arch::Aarch64), &cache)?;
+        let programs = [
+            (Program::HostCommand.name(), Toolchain::find(Target::MacOs, &cache)?.build(Program::HostCommand)?),
+            ("aarch64/pxe-server", server(&provisioner)?),
+        ];
+        write(&folder.join(Target::MacOs.triple()), &programs)?;
     }
     Ok(())
+}
+
+impl Arguments {
+    /// The architectures to build for Linux on.
+    fn archs(&self) -> impl Iterator<Item = Arch> {
+        Arch::ALL.into_iter().filter(|arch| !self.macos && self.arch.is_none_or(|only| only == *arch))
+    }
+
+    fn with_macos(&self) -> bool {
+        self.arch.is_none()
+    }
 }
 
 /// Checks that the server holds each boot file, and only once: they are most of what it weighs.

@@ -7,6 +7,7 @@
 mod bench;
 mod boot_files;
 mod cache;
+mod check_macos;
 mod debian;
 mod demo;
 mod deny;
@@ -14,6 +15,7 @@ mod dist;
 mod elf;
 mod image;
 mod ipxe;
+mod macho;
 mod packages;
 mod privilege;
 mod progress;
@@ -45,6 +47,7 @@ struct Arguments {
 enum Command {
     Bench(bench::Arguments),
     BootFiles(boot_files::Arguments),
+    CheckMacos(check_macos::Arguments),
     Demo(demo::Arguments),
     Deny(deny::Arguments),
     Dist(dist::Arguments),
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Bench(arguments) => bench::run(&arguments, consent),
         Command::BootFiles(arguments) => boot_files::run(&arguments, consent),
+        Command::CheckMacos(arguments) => check_macos::run(&arguments, consent),
         Command::Demo(arguments) => demo::run(&arguments, consent),
         Command::Deny(arguments) => deny::run(&arguments),
         Command::Dist(arguments) => dist::run(&arguments, consent),

@@ -20,7 +20,7 @@ mod apt;
 /// # Errors
 /// Those of [`require`].
 pub(crate) fn require_all(consent: Consent) -> Result<()> {
-    let all: Vec<Package> = [IMAGE, ROOTLESS_IMAGE, FOREIGN_IMAGE, QEMU, NETWORK, PEERS, DIST].concat();
+    let all: Vec<Package> = [IMAGE, ROOTLESS_IMAGE, FOREIGN_IMAGE, QEMU, NETWORK, PEERS, DIST, MACOS].concat();
     require(&all, consent)
 }
 
@@ -101,6 +101,9 @@ pub(crate) const DIST: &[Package] = if cfg!(target_arch = "aarch64") {
         package("libc6-dev-arm64-cross", "/usr/aarch64-linux-gnu/lib/libc.a"),
     ]
 };
+
+/// For programs for macOS, which are built with what pip fetches.
+pub(crate) const MACOS: &[Package] = &[package("gcc", "cc"), package("python3-pip", "pip3")];
 
 /// The keys that Debian's archive is signed with.
 const KEYRING: Package = package("debian-archive-keyring", "/usr/share/keyrings/debian-archive-keyring.gpg");

@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::{
     cache::Cache,
     packages::{self, Consent},
+    toolchain::Zig,
     tools,
 };
 
@@ -20,6 +21,7 @@ pub(crate) fn run(_: &Arguments, consent: Consent) -> Result<()> {
     for tool in [tools::DENY, tools::NEXTEST] {
         tool.require(&cache)?;
     }
+    Zig::require(&cache)?;
     println!("all packages and tools are there");
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::{
     image,
     packages::{self, Consent, Package},
     replace::replace,
-    toolchain::{Program, Toolchain},
+    toolchain::{Program, Target, Toolchain},
     workspace,
 };
 
@@ -26,7 +26,7 @@ pub(crate) fn gather(archs: &[Arch], consent: Consent) -> Result<Supplies> {
     // Not where cargo builds them: a lab that runs keeps the programs that it started with.
     let folder = workspace().join("target/lab");
     let server = folder.join(native().as_str()).join(Program::Server.name());
-    replace(&server, &Toolchain::find(native(), &cache)?.build(Program::Server)?, 0o755)?;
+    replace(&server, &Toolchain::find(Target::Linux(native()), &cache)?.build(Program::Server)?, 0o755)?;
     for arch in archs {
         image::require(&cache, IMAGE, *arch, consent)?;
     }
@@ -41,11 +41,11 @@ pub(crate) fn gather(archs: &[Arch], consent: Consent) -> Result<Supplies> {
 pub(crate) fn gather_virtual(archs: &[Arch], provisioners: &[Arch], consent: Consent) -> Result<Supplies> {
     let supplies = gather(archs, consent)?;
     let cache = Cache::of_user()?;
-    replace(&supplies.command, &Toolchain::find(native(), &cache)?.build(Program::HostCommand)?, 0o755)?;
+    replace(&supplies.command, &Toolchain::find(Target::Linux(native()), &cache)?.build(Program::HostCommand)?, 0o755)?;
     let folder = supplies.command.parent().context("a program is in a folder")?;
     for arch in provisioners {
         let server = folder.join(arch.as_str()).join(Program::Server.name());
-        replace(&server, &Toolchain::find(*arch, &cache)?.build(Program::Server)?, 0o755)?;
+        replace(&server, &Toolchain::find(Target::Linux(*arch), &cache)?.build(Program::Server)?, 0o755)?;
     }
     Ok(supplies)
 }

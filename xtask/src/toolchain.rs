@@ -1,7 +1,7 @@
-//! Static programs for either architecture, whichever this machine has.
+//! Programs as they are released: static ones for Linux on either architecture, whichever this machine has, and for macOS.
 //!
-//! What the pinned toolchain lacks for the other architecture is its standard library. It is taken from where it can be
-//! had: installed already, from rustup, or built from the source that Debian has of the same version.
+//! What the pinned toolchain lacks for another machine is its standard library. It is taken from where it can be had:
+//! installed already, from rustup, or built from the source that Debian has of the same version.
 
 use std::{
     env,
@@ -14,18 +14,27 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use lab_model::Arch;
 
-use crate::{cache::Cache, elf, progress::Step, workspace};
+use target::{compiler, linker_variable};
+
+use crate::{cache::Cache, elf, macho, progress::Step, workspace};
 
 mod source;
+mod target;
+mod zig;
 
-/// Builds static programs for one architecture.
+pub(crate) use target::Target;
+pub(crate) use zig::Zig;
+
+/// Builds programs for one kind of machine.
 #[derive(Debug)]
 pub(crate) struct Toolchain {
-    arch: Arch,
+    target: Target,
+    /// The variables that name the compilers and linkers.
+    compilers: Vec<(&'static str, OsString)>,
     standard_library: StandardLibrary,
 }
 
-/// Where the standard library for the architecture comes from.
+/// Where the standard library for the target comes from.
 #[derive(Debug)]
 enum StandardLibrary {
     Installed,
@@ -74,51 +83,73 @@ impl Program {
 }
 
 impl Toolchain {
-    /// Finds, or fetches, what is needed to build for `arch`.
+    /// Finds, or fetches, what is needed to build for `target`.
     ///
     /// # Errors
     /// There is no way to get the standard library, or no linker; the message says what to install.
-    pub(crate) fn find(arch: Arch, cache: &Cache) -> Result<Self> {
-        check_linker(arch)?;
-        let standard_library = if is_installed(arch)? || add_target(arch)? {
+    pub(crate) fn find(target: Target, cache: &Cache) -> Result<Self> {
+        // All of them each time: build scripts and macros are linked too, and are built anew when their linker is another.
+        let mut compilers = Vec::from(Arch::ALL.map(|arch| (linker_variable(arch), compiler(arch).into())));
+        match target {
+            Target::Linux(arch) => check_linker(arch)?,
+            Target::MacOs => compilers.extend(Zig::require(cache)?.environment()),
+        }
+        let standard_library = if is_installed(target)? || add_target(target)? {
             StandardLibrary::Installed
         } else {
             let source = source::library(cache).with_context(|| {
-                let triple = triple(arch);
+                let triple = target.triple();
                 format!(
                     "no standard library for {triple}: rustup cannot add the target, and its source is not to be had"
                 )
             })?;
             StandardLibrary::Source(source)
         };
-        Ok(Self { arch, standard_library })
+        Ok(Self { target, compilers, standard_library })
     }
 
-    /// Builds a program, static and stripped, and returns what its file holds.
+    /// Builds a program, stripped and with nothing that it needs to run, and returns what its file holds.
     ///
     /// # Errors
-    /// It does not compile, or what comes out is not static.
+    /// It does not compile, or what comes out does not run by itself.
     pub(crate) fn build(&self, program: Program) -> Result<Vec<u8>> {
-        let arch = self.arch;
-        let mut step = Step::start(format!("building {} for {arch}", program.name()));
-        let file = self.target_folder().join(triple(arch)).join(program.profile().name()).join(program.name());
-        step.run(&mut self.cargo(program)?)?;
+        let target = self.target;
+        let mut step = Step::start(format!("building {} for {target}", program.name()));
+        let profile = program.profile();
+        let file = self.target_folder().join(target.triple()).join(profile.name()).join(program.name());
+        let mut cargo = self.cargo("build", program, profile)?;
+        step.run(cargo.args(["--bin", program.name(), "--profile", profile.name()]))?;
         let contents = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        elf::check_released(&contents, arch).with_context(|| format!("{} is not what it is to be", file.display()))?;
+        let checked = match target {
+            Target::Linux(arch) => elf::check_released(&contents, arch),
+            Target::MacOs => macho::check_released(&contents, zig::OLDEST_MACOS),
+        };
+        checked.with_context(|| format!("{} is not what it is to be", file.display()))?;
         step.finish();
         Ok(contents)
     }
 
-    fn cargo(&self, program: Program) -> Result<Command> {
-        let profile = program.profile();
+    /// Checks that a program and its tests compile without a warning; nothing is linked.
+    ///
+    /// # Errors
+    /// They do not; the compiler has said why.
+    pub(crate) fn lint(&self, program: Program) -> Result<()> {
+        let mut clippy = self.cargo("clippy", program, Profile::Release)?;
+        clippy.args(["--all-targets", "--quiet", "--", "-D", "warnings"]);
+        let status = clippy.status().context("cannot run cargo")?;
+        let (program, target) = (program.name(), self.target);
+        ensure!(status.success(), "{program} does not compile for {target} without a warning");
+        println!("{program} and its tests compile for {target}");
+        Ok(())
+    }
+
+    fn cargo(&self, command: &str, program: Program, profile: Profile) -> Result<Command> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(workspace());
-        cargo.args(["build", "--locked", "--package", program.package(), "--bin", program.name()]);
-        cargo.args(["--profile", profile.name()]);
-        cargo.args(["--target", triple(self.arch)]).arg("--target-dir").arg(self.target_folder());
+        cargo.args([command, "--locked", "--package", program.package()]);
+        cargo.args(["--target", self.target.triple()]).arg("--target-dir").arg(self.target_folder());
         cargo.env("CARGO_ENCODED_RUSTFLAGS", self.flags(profile)?).env_remove("RUSTFLAGS");
-        // All of them each time: build scripts and macros are linked too, and are built anew when their linker is another.
-        cargo.envs(Arch::ALL.map(|arch| (linker_variable(arch), compiler(arch))));
+        cargo.envs(self.compilers.iter().map(|(name, value)| (name, value)));
         if let StandardLibrary::Source(source) = &self.standard_library {
             cargo.arg("-Zbuild-std=std,panic_abort");
             // Stable cargo does this only when asked in this way; the version of the source is the compiler's own.
@@ -148,20 +179,25 @@ impl Toolchain {
         if let StandardLibrary::Source(source) = &self.standard_library {
             renamed.push((source.clone(), "library"));
         }
-        let mut flags = OsString::from("-Ctarget-feature=+crt-static");
-        flags.push(match profile {
-            Profile::Release => "",
+        let mut flags: Vec<OsString> = Vec::new();
+        match self.target {
+            Target::Linux(_) => flags.push("-Ctarget-feature=+crt-static".into()),
+            Target::MacOs => {}
+        }
+        match profile {
+            Profile::Release => {}
             // Smaller by a twentieth on x86_64. Whoever could send it hostile bytes could send it a hostile image as well, so
             // addresses that cannot be guessed would protect nothing.
-            Profile::Installer => "\x1f-Crelocation-model=static",
-        });
-        for (path, name) in renamed {
-            flags.push("\x1f--remap-path-prefix=");
-            flags.push(path);
-            flags.push("=");
-            flags.push(name);
+            Profile::Installer => flags.push("-Crelocation-model=static".into()),
         }
-        Ok(flags)
+        for (path, name) in renamed {
+            let mut flag = OsString::from("--remap-path-prefix=");
+            flag.push(path);
+            flag.push("=");
+            flag.push(name);
+            flags.push(flag);
+        }
+        Ok(flags.join(OsStr::new("\x1f")))
     }
 }
 
@@ -174,33 +210,6 @@ impl Profile {
     }
 }
 
-fn triple(arch: Arch) -> &'static str {
-    match arch {
-        Arch::Aarch64 => "aarch64-unknown-linux-gnu",
-        Arch::X86_64 => "x86_64-unknown-linux-gnu",
-    }
-}
-
-fn is_native(arch: Arch) -> bool {
-    cfg!(target_os = "linux") && env::consts::ARCH == arch.as_str()
-}
-
-/// The C compiler that links, and that builds the C code of dependencies.
-fn compiler(arch: Arch) -> &'static str {
-    match arch {
-        _ if is_native(arch) => "cc",
-        Arch::Aarch64 => "aarch64-linux-gnu-gcc",
-        Arch::X86_64 => "x86_64-linux-gnu-gcc",
-    }
-}
-
-fn linker_variable(arch: Arch) -> &'static str {
-    match arch {
-        Arch::Aarch64 => "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER",
-        Arch::X86_64 => "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER",
-    }
-}
-
 fn check_linker(arch: Arch) -> Result<()> {
     let compiler = compiler(arch);
     let found = output(compiler, ["-print-file-name=libc.a"])
@@ -210,20 +219,20 @@ fn check_linker(arch: Arch) -> Result<()> {
     Ok(())
 }
 
-fn is_installed(arch: Arch) -> Result<bool> {
-    let library = output("rustc", ["--print", "target-libdir", "--target", triple(arch)])?;
+fn is_installed(target: Target) -> Result<bool> {
+    let library = output("rustc", ["--print", "target-libdir", "--target", target.triple()])?;
     Ok(Path::new(&library).is_dir())
 }
 
 /// Asks rustup for the target, and says whether the compiler has it now: rustup goes by its own records.
-fn add_target(arch: Arch) -> Result<bool> {
-    let triple = triple(arch);
+fn add_target(target: Target) -> Result<bool> {
+    let triple = target.triple();
     let mut step = Step::start(format!("adding the target {triple} to the toolchain"));
     if let Err(error) = step.run(Command::new("rustup").args(["target", "add", triple]).current_dir(workspace())) {
         eprintln!("{error:#}");
     }
     step.finish();
-    is_installed(arch)
+    is_installed(target)
 }
 
 fn output<const N: usize>(program: &str, arguments: [&str; N]) -> Result<String> {
