@@ -40,6 +40,7 @@ impl NetworkSwitch {
                 self.remove(home);
                 return Ok(());
             }
+            eprintln!("nobody is plugged in; somebody has the lab, so the next machine is waited for");
         }
         self.remove(home);
         Ok(())

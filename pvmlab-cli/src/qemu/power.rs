@@ -134,3 +134,6 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// Of a QEMU that has nothing else to do than to run its guest.
 const QUICK_ANSWER: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;
