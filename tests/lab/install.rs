@@ -37,6 +37,7 @@ fn installs(arch: Arch) {
     assert_eq!(first.host_name, "web");
     assert_eq!(first.authorized_keys, [lab.key().public()]);
     assert_eq!(first.cloud_init_errors, Vec::<String>::new());
+    assert!(first.package_sources > 0, "apt has no source");
     let root_gib = first.root_bytes >> 20;
     assert!(root_gib > (DISK_GIB << 10) * 3 / 4, "the root file system has {root_gib} MiB of {DISK_GIB} GiB");
     let refusal = login.refusal_of_password().unwrap();
@@ -72,6 +73,7 @@ struct System {
     boot_id: String,
     authorized_keys: Vec<String>,
     root_bytes: u64,
+    package_sources: u32,
     cloud_init_errors: Vec<String>,
 }
 
@@ -82,7 +84,7 @@ impl System {
             .run(
                 "set -e; cloud-init status --wait >/dev/null; hostname; cat /proc/sys/kernel/random/boot_id; \
                  df --block-size=1K --output=size / | tail -n 1; tr -d '\\n' </run/cloud-init/result.json; echo; \
-                 cat ~/.ssh/authorized_keys",
+                 grep --count '^deb ' /etc/apt/sources.list; cat ~/.ssh/authorized_keys",
             )
             .unwrap();
         let mut lines = answers.lines().map(str::trim);
@@ -90,12 +92,14 @@ impl System {
         let (host_name, boot_id) = (next(), next());
         let root_kib: u64 = next().parse().unwrap();
         let result: Value = serde_json::from_str(&next()).unwrap();
+        let package_sources = next().parse().unwrap();
         let errors = result["v1"]["errors"].as_array().unwrap();
         Self {
             host_name,
             boot_id,
             authorized_keys: lines.filter(|line| !line.is_empty()).map(str::to_owned).collect(),
             root_bytes: root_kib << 10,
+            package_sources,
             cloud_init_errors: errors.iter().map(ToString::to_string).collect(),
         }
     }

@@ -88,7 +88,6 @@ impl ImageRecipe {
                 Arch::X86_64 => &["console=tty0", "console=ttyS0,115200"],
             },
             overlay: &[
-                ("etc/apt/sources.list.d/debian.sources", include_str!("debian-12/overlay/debian.sources")),
                 ("etc/cloud/cloud.cfg.d/90_image.cfg", include_str!("debian-12/overlay/cloud.cfg")),
                 ("etc/default/locale", include_str!("debian-12/overlay/locale")),
                 ("etc/fstab", include_str!("debian-12/overlay/fstab")),

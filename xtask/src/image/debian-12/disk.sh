@@ -17,7 +17,9 @@ cp --recursive --no-preserve=ownership --no-target-directory "$OVERLAY" "$root"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id" "$root/var/lib/systemd/random-seed" "$root/etc/hostname"
 : > "$root/etc/machine-id"
 # What this build needed and the installed system does not.
-rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$root/etc/apt/sources.list"
+rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
+# The mirror that it was built from may be nobody else's. The system's own sources are written on its first boot.
+rm -f "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/*
 ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 
 cp "$root"/boot/vmlinuz-* "$OUT/vmlinuz"
