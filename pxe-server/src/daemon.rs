@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use crate::boot_files::BootFile;
 use crate::config::Config;
 use crate::leases::{Keeper, Leases};
+use crate::pulse::Pulses;
 use crate::sockets::{Bound, Lan};
 use crate::state::State;
 use crate::tasks::Tasks;
@@ -67,10 +68,11 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     let (image_reader, images) = images::open(&config.images());
 
     let shutdown = CancellationToken::new();
-    let mut tasks = Tasks::default();
-    tasks.spawn("inventory", reader.run());
-    tasks.spawn("journal", writer.run());
-    tasks.spawn("images", image_reader.run());
+    let (mut tasks, mut pulses) = (Tasks::default(), Pulses::default());
+    // These may rightly wait for a disk or a network's file system as long as that takes.
+    tasks.spawn("inventory", pulses.of("inventory").around(reader.run()));
+    tasks.spawn("journal", pulses.of("journal").around(writer.run()));
+    tasks.spawn("images", pulses.of("images").around(image_reader.run()));
     let (mut interface, mut leases_known) = (None, None);
     if let Some(Lan { link, tftp, interface: lan }) = lan {
         let (leases, known) = Leases::open(&state.leases(), config.dhcp.durability)?;
@@ -81,10 +83,11 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         let record = first_file::record(journal.clone(), dhcp.clients());
         leases_known = Some(dhcp.clients());
         let (watched, end) = (lan.clone(), shutdown.clone());
-        tasks.spawn("interface", async move { end.run_until_cancelled(watched.gone()).await.unwrap_or_default() });
+        let watched = async move { end.run_until_cancelled(watched.gone()).await.unwrap_or_default() };
+        tasks.spawn("interface", pulses.of("interface").around(watched));
         interface = Some(lan);
-        tasks.spawn("dhcp", dhcp.run(shutdown.clone()));
-        tasks.spawn("tftp", tftp.run(first_file::lookup(url), record, shutdown.clone()));
+        tasks.spawn("dhcp", dhcp.run(pulses.of("dhcp"), shutdown.clone()));
+        tasks.spawn("tftp", tftp.run(first_file::lookup(url), record, pulses.of("tftp"), shutdown.clone()));
     }
     let answers = http::State {
         inventory: inventory.clone(),
@@ -98,7 +101,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         limits: http::Limits::default(),
         stopping: shutdown.clone(),
     };
-    tasks.spawn("http", http::serve(listener, answers, shutdown.clone()));
+    tasks.spawn("http", http::serve(listener, answers, pulses.of("http"), shutdown.clone()));
 
     for file in BootFile::all().filter(|file| file.contents().is_none()) {
         warn!(file = %file.name(), "this program was built without it: run `cargo xtask boot-files`, then build again");
@@ -115,7 +118,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
             error!(task = name, "stopping: a task ended by itself");
             ExitCode::FAILURE
         }
-        never = watchdog() => match never {},
+        never = watchdog(pulses) => match never {},
     };
     notify::stopping();
     shutdown.cancel();
@@ -127,14 +130,19 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     Ok(code)
 }
 
-/// Tells the service manager that the runtime still runs tasks, as often as it asks for.
-async fn watchdog() -> Infallible {
+/// Tells the service manager that every task still gets round to its work, as often as it asks for.
+async fn watchdog(mut pulses: Pulses) -> Infallible {
     let Some(every) = notify::watchdog_interval() else { return std::future::pending().await };
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        notify::alive();
+        match pulses.silent(every).await {
+            silent if silent.is_empty() => notify::alive(),
+            silent => {
+                error!(tasks = ?silent, "do not get round to their work: the watchdog is not told that all is well")
+            }
+        }
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) use self::link::Link;
 pub(crate) use self::socket::DhcpSocket;
 use crate::journal::Journal;
 use crate::leases::Keeper;
+use crate::pulse::Pulse;
 
 /// The service, ready to run.
 pub(crate) struct Server {
@@ -61,12 +62,13 @@ impl Server {
     }
 
     /// Answers until the token is cancelled; then every lease is on disk.
-    pub(crate) async fn run(self, shutdown: CancellationToken) {
+    pub(crate) async fn run(self, mut pulse: Pulse, shutdown: CancellationToken) {
         let Self { mut desk, mut leases, link, journal, clients } = self;
         let mut buffer = [0; DATAGRAM];
         loop {
             let received = tokio::select! {
                 () = shutdown.cancelled() => break,
+                () = pulse.answer() => continue,
                 received = link.socket.receive(&mut buffer) => received,
             };
             let (length, sender) = match received {

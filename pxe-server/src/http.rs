@@ -58,6 +58,7 @@ pub(crate) use self::limits::Limits;
 use crate::dhcp::Clients;
 use crate::images::Catalogue;
 use crate::journal::Journal;
+use crate::pulse::Pulse;
 
 /// What answers are made of.
 #[derive(Clone, Debug)]
@@ -85,8 +86,8 @@ pub(crate) struct State {
 }
 
 /// Serves until the token is cancelled; what is being sent then has a few seconds to arrive.
-pub(crate) async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) {
-    connection::serve(listener, router(state), shutdown).await;
+pub(crate) async fn serve(listener: TcpListener, state: State, pulse: Pulse, shutdown: CancellationToken) {
+    connection::serve(listener, router(state), pulse, shutdown).await;
 }
 
 fn router(state: State) -> Router {

@@ -5,7 +5,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `args`, `config`, `log` | what the person who runs it says |
-//! | `daemon`, `tasks`, `notify` | start: configuration, bind everything, inventory, tasks, ready; stop: signal or the first task that ends |
+//! | `daemon`, `tasks`, `pulse`, `notify` | start: configuration, bind everything, inventory, tasks, ready; stop: signal or the first task that ends |
 //! | `check` | the same start without serving: what is wrong with this configuration, these definitions |
 //! | `lab` | a configuration that fits the network |
 //! | `interface`, `sockets`, `state` | what the server needs for itself before it serves |
@@ -40,6 +40,7 @@ mod leases;
 mod log;
 mod notify;
 mod port_owner;
+mod pulse;
 mod sockets;
 mod state;
 mod tasks;

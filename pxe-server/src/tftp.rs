@@ -21,6 +21,7 @@ use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
 use self::listener::Listener;
+use crate::pulse::Pulse;
 
 /// What the service is bound to, and what it allows.
 #[derive(Clone, Debug)]
@@ -102,11 +103,11 @@ impl Server {
     ///
     /// `lookup` gets a clean name (printable, no leading separators) and the client's address. Both functions are called
     /// by the task that takes all requests, so they must not block. Dropping the future stops everything unreported.
-    pub(crate) async fn run<L, R>(self, lookup: L, report: R, shutdown: CancellationToken)
+    pub(crate) async fn run<L, R>(self, lookup: L, report: R, pulse: Pulse, shutdown: CancellationToken)
     where
         L: FnMut(&str, IpAddr) -> Option<Bytes>,
         R: FnMut(Report),
     {
-        Listener::new(self.config, self.socket, lookup, report, shutdown).run().await;
+        Listener::new(self.config, self.socket, lookup, report, shutdown).run(pulse).await;
     }
 }

@@ -23,6 +23,7 @@ use super::client::Client;
 use super::crowd::Crowd;
 use super::delivery::{Deliveries, Delivering};
 use super::patience::Patience;
+use crate::pulse::Pulse;
 
 /// How many connections there may be: a rack that boots at once has one or two for each machine.
 const CONNECTIONS: usize = 1024;
@@ -46,7 +47,7 @@ const REST: Duration = Duration::from_millis(100);
 const MAX_HEAD_BYTES: usize = 16 << 10;
 
 /// Serves until the token is cancelled.
-pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+pub(super) async fn serve(listener: TcpListener, router: Router, mut pulse: Pulse, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let crowd = Crowd::new(CONNECTIONS_PER_CLIENT);
@@ -58,6 +59,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
         };
         let (place, accepted) = tokio::select! {
             () = shutdown.cancelled() => break,
+            () = pulse.answer() => continue,
             accepted = accept => accepted,
         };
         let (stream, client) = match accepted {

@@ -28,6 +28,7 @@ use crate::boot_files::tests::embedded;
 use crate::dhcp::Clients;
 use crate::images;
 use crate::journal;
+use crate::pulse::Pulses;
 
 #[tokio::test]
 async fn a_machine_gets_its_script_by_any_spelling_of_its_mac() {
@@ -395,7 +396,7 @@ impl Lab {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let server = listener.local_addr().expect("an address");
         let events = state.journal.follow();
-        tokio::spawn(serve(listener, state.clone(), state.stopping.clone()));
+        tokio::spawn(serve(listener, state.clone(), Pulses::default().of("http"), state.stopping.clone()));
         Self { server, state, disk, events, _folder: folder }
     }
 

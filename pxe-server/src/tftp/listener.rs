@@ -15,6 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use super::carrier::{Carrier, Ended};
 use super::{Config, Report, sockets};
+use crate::pulse::Pulse;
 
 /// The listening socket, and a line to each transfer.
 pub(super) struct Listener<L, R> {
@@ -44,13 +45,14 @@ where
     }
 
     /// Takes requests until the shutdown, then waits for all transfers to end.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, mut pulse: Pulse) {
         let shutdown = self.shutdown.clone();
         let mut datagram = [0; DATAGRAM_MAX];
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
+                () = pulse.answer() => {}
                 Some(joined) = self.carriers.join_next_with_id() => {
                     if let Some((request, client)) = self.ended(joined) {
                         self.read(request, client);

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::pulse::Pulses;
 use crate::tftp::{Config, Report, Server};
 
 /// A running server; dropping it stops it.
@@ -35,6 +36,7 @@ impl Bench {
         let run = server.run(
             move |name, _| files.iter().find(|(other, _)| *other == name).map(|(_, file)| file.clone()),
             move |report| sender.send(report).unwrap_or_default(),
+            Pulses::default().of("tftp"),
             shutdown.clone(),
         );
         Self { address, shutdown, reports, server: tokio::spawn(run) }
