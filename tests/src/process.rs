@@ -55,6 +55,23 @@ fn add_program(command: &mut Command, program: impl AsRef<OsStr>) {
     command.arg(std::process::id().to_string()).arg(program);
 }
 
+/// As [`bound_without_privilege`], but with these capabilities (`+net_admin`), which what it starts has too: as a unit with
+/// `AmbientCapabilities=` does.
+pub fn bound_with_capabilities(capabilities: &[&str], program: impl AsRef<OsStr>) -> Command {
+    let set = ["-all"].iter().chain(capabilities).copied().collect::<Vec<_>>().join(",");
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--no-new-privs"]);
+    if owns_every_user() {
+        command.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"]);
+    }
+    for kind in ["inh-caps", "ambient-caps", "bounding-set"] {
+        command.arg(format!("--{kind}={set}"));
+    }
+    command.arg("--");
+    add_program(&mut command, program);
+    command
+}
+
 /// Gives `path` to the user that [`bound_without_privilege`] runs programs as.
 ///
 /// # Errors

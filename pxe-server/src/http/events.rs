@@ -42,7 +42,7 @@ pub(super) async fn report(
         *text = text.chars().take(MAX_TEXT_CHARS).collect();
     }
     let InstallerReport { phase, percent, failure, detail } = &report;
-    info!(%mac, ?phase, percent, failure, detail, "installer");
+    info!(machine = name(&state, mac), %mac, stage = "installer", ?phase, percent, failure, detail, "installer");
     state.journal.record(mac, What::Installer(report));
     Ok(StatusCode::NO_CONTENT)
 }
@@ -56,9 +56,14 @@ pub(super) async fn up(
     let mac = own(client, &state, path)?;
     // What cloud-init posts tells nothing that the path does not.
     read(body).await?;
-    info!(%mac, "up");
+    info!(machine = name(&state, mac), %mac, stage = "up", "up");
     state.journal.record(mac, What::Up);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The machine's name, for the log.
+fn name(state: &State, mac: MacAddr) -> Option<String> {
+    state.inventory.borrow().by_mac(mac).map(|machine| machine.name.to_string())
 }
 
 /// The machine that the path names, which must be the one that speaks.

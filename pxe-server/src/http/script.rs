@@ -40,7 +40,7 @@ pub(super) async fn script(
     let text = boot::script(&boot, mac, image.as_deref().map(|image| &image.manifest), state.base);
     if method == Method::GET {
         let name = machine.as_ref().map(|machine| machine.name.as_str());
-        info!(machine = name, %mac, boot = boot.word(), "boot script");
+        info!(machine = name, %mac, stage = "script", boot = boot.word(), "boot script");
         if let Some(mac) = client.machine(Some(mac), &state) {
             state.journal.record(mac, What::Script { boot: boot.word().to_owned() });
         }

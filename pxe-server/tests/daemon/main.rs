@@ -10,5 +10,6 @@ mod check;
 mod client;
 mod definitions;
 mod http_only;
+mod journald;
 mod server;
 mod start;

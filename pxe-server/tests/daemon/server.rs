@@ -1,13 +1,12 @@
 //! A server in a folder of its own.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use lab_tests::process::{Process, bound, bound_without_privilege, run, until};
+use lab_tests::process::{Process, bound, bound_with_capabilities, bound_without_privilege, run, until};
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up: far longer than it takes on a busy machine.
@@ -59,15 +58,6 @@ impl Server {
         manager
     }
 
-    /// Starts the process with its log in what it is told is journald, and waits until it is ready.
-    pub(crate) fn start_under_journald(&mut self) {
-        let log = File::create(self.path(LOG)).unwrap().metadata().unwrap();
-        let mut command = self.serve(bound(PROGRAM));
-        command.arg("--http-only").env("JOURNAL_STREAM", format!("{}:{}", log.dev(), log.ino()));
-        self.spawn(command);
-        self.wait_for_log("ready");
-    }
-
     /// Starts the process with this capability alone, and waits until it is ready.
     pub(crate) fn start_with(&mut self, capability: &str) {
         let mut command = Command::new("setpriv");
@@ -75,6 +65,38 @@ impl Server {
         command.arg(format!("--bounding-set=-all,+{capability}")).arg("--").arg(PROGRAM);
         self.spawn(self.serve(command));
         self.wait_for_log("ready");
+    }
+
+    /// Starts the process as its unit does, as another user with two capabilities, and waits until it is ready.
+    pub(crate) fn start_as_a_service(&mut self) {
+        self.open_to_all();
+        self.spawn(self.serve(bound_with_capabilities(&["+net_admin", "+net_bind_service"], PROGRAM)));
+        self.wait_for_log("ready");
+    }
+
+    /// Starts the process after a shell has changed the file systems that it sees.
+    pub(crate) fn spawn_where(&mut self, script: &str, environment: &[(&str, &str)]) {
+        let mut command = bound("unshare");
+        let set = environment.iter().map(|(name, value)| format!("{name}='{value}'")).collect::<Vec<_>>().join(" ");
+        command.args(["--mount", "sh", "-ec"]).arg(format!("{script}\n{set} exec \"$@\"")).args(["sh", PROGRAM]);
+        self.spawn(self.serve(command));
+    }
+
+    /// Waits until a process that cannot get ready has ended, and returns how.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.process.as_mut().unwrap().wait(LIMIT).unwrap()
+    }
+
+    /// Starts a process that cannot get ready with this capability alone, and returns how it ended.
+    pub(crate) fn fail_with(&mut self, capability: &str) -> ExitStatus {
+        self.open_to_all();
+        self.spawn(self.serve(bound_with_capabilities(&[capability], PROGRAM)));
+        self.wait()
+    }
+
+    /// Writes another configuration.
+    pub(crate) fn configure(&self, config: &str) {
+        fs::write(self.path("config.toml"), config).unwrap();
     }
 
     /// Starts a process that cannot get ready, and returns how it ended.

@@ -61,16 +61,6 @@ fn a_log_in_json_has_one_object_a_line() {
 }
 
 #[test]
-fn a_log_for_journald_has_priorities_and_no_time() {
-    let mut server = Server::configured(HTTP_ONLY);
-    server.define("web.toml", "name");
-    server.start_under_journald();
-
-    server.wait_for_log("<6> INFO pxe_server::daemon: ready");
-    server.wait_for_log("<4> WARN pxe_server::inventory: definition not in force");
-}
-
-#[test]
 fn a_port_in_use_names_its_owner() {
     for (port, wildcard) in [(67, "0.0.0.0"), (69, "10.77.0.1")] {
         let _namespace = Namespace::enter().unwrap();
