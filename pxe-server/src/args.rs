@@ -51,8 +51,11 @@ Examples:
 Privileges:
   CAP_NET_BIND_SERVICE   for ports below 1024
   CAP_NET_ADMIN          to answer a machine that has no address yet; without it such answers are broadcast
+                         and for NAT, which does not start without it
   The systemd unit grants both; for a program run by hand:
   sudo setcap cap_net_bind_service,cap_net_admin+ep pxe-server
+
+Under systemd the log has fields: journalctl -u pxe-server MACHINE=web, or STAGE=ack.
 
 Exit code: 0 after SIGTERM or SIGINT, 1 if it could not start or a service ended by itself.";
 

@@ -8,7 +8,7 @@ use std::fs;
 pub(crate) enum Capability {
     /// Ports below 1024.
     NetBindService,
-    /// The kernel's table of neighbours.
+    /// The kernel's table of neighbours, nftables, and its switches for forwarding.
     NetAdmin,
 }
 

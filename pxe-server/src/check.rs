@@ -13,6 +13,7 @@ use crate::definitions::Folder;
 use crate::images::Catalogue;
 use crate::interface::{Interface, Netlink};
 use crate::lab::Lab;
+use crate::nat::Plan;
 
 /// Prints what would be served to stdout, and what is wrong with it to stderr.
 ///
@@ -34,6 +35,7 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<ExitCode> {
 struct Report {
     interface: Option<Interface>,
     lab: Lab,
+    nat: Option<Plan>,
     port: u16,
     machines: Vec<String>,
     images: Vec<String>,
@@ -45,7 +47,9 @@ impl Report {
         // Without an interface the configuration can only be one for `--http-only`.
         let interface = config.lab.interface.as_ref().map(|_| Interface::of(config, interfaces)).transpose()?;
         let lab = Lab::new(config, interface.as_ref())?;
+        let nat = interface.as_ref().map_or(Ok(None), |interface| Plan::new(config, interface))?;
         let mut problems: Vec<_> = config.missing_folders().iter().map(ToString::to_string).collect();
+        problems.extend(nat.iter().flat_map(Plan::problems));
         let files = match Folder::new(&config.definitions()).read(SystemTime::now()) {
             Ok(files) => files.unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -65,7 +69,7 @@ impl Report {
         problems.extend(image_problems(&config.images(), &catalogue, &inventory));
         let images =
             catalogue.images().map(|image| format!("{}/{}", image.manifest.name, image.manifest.arch)).collect();
-        Ok(Self { interface, lab, port: config.http.port.0, machines, images, problems })
+        Ok(Self { interface, lab, nat, port: config.http.port.0, machines, images, problems })
     }
 }
 
@@ -81,6 +85,9 @@ impl fmt::Display for Report {
             None => writeln!(f, "pool       none: only machines with an address in their definition are answered")?,
         }
         writeln!(f, "url        {}", self.lab.base_url(self.port))?;
+        if let Some(nat) = &self.nat {
+            writeln!(f, "nat        {nat}")?;
+        }
         for (what, names) in [("machines", &self.machines), ("images", &self.images)] {
             match &names[..] {
                 [] => writeln!(f, "{what:<10} none")?,

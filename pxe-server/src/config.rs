@@ -15,7 +15,7 @@ use pxe_proto::boot::BaseUrl;
 use serde::Deserialize;
 use toml::Spanned;
 
-pub(crate) use self::value::{AddressRange, Levels, Router};
+pub(crate) use self::value::{AddressRange, InterfaceName, Levels, Router};
 use self::value::{Count, Port, Seconds};
 
 /// A configuration file.
@@ -40,6 +40,8 @@ pub(crate) struct Config {
     /// Where scripts, images and seeds are served.
     #[serde(default)]
     pub(crate) http: HttpSection,
+    /// The machines' way out; they stay in the lab where absent.
+    pub(crate) nat: Option<NatSection>,
     /// What cloud-init is told.
     #[serde(default)]
     pub(crate) seed: SeedSection,
@@ -114,6 +116,14 @@ pub(crate) struct HttpSection {
     pub(crate) base_url: Option<BaseUrl>,
     /// Whether anybody may have any machine's configuration and seed, not only the machine itself by its address.
     pub(crate) trust_any_client: bool,
+}
+
+/// `[nat]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct NatSection {
+    /// The interface that leads out; it need not be there yet.
+    pub(crate) uplink: Spanned<InterfaceName>,
 }
 
 /// `[seed]`
@@ -304,6 +314,8 @@ mod tests {
         insta::assert_snapshot!("no_network", error("[lab]\naddress = \"10.77.0.1\"\n"));
         insta::assert_snapshot!("range_backwards", error("[dhcp]\npool = \"10.77.0.200-10.77.0.100\"\n"));
         insta::assert_snapshot!("no_router", error("[dhcp]\nrouter = \"no\"\n"));
+        insta::assert_snapshot!("no_interface_name", error("[nat]\nuplink = \"enp0s*\"\n"));
+        insta::assert_snapshot!("no_uplink", error("[nat]\n"));
         insta::assert_snapshot!("unknown_durability", error("[dhcp]\ndurability = \"always\"\n"));
     }
 

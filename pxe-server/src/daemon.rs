@@ -1,7 +1,7 @@
 //! The daemon from start to stop.
 //!
-//! Start: configuration, bind everything (a port that somebody else has ends it here), inventory, tasks, ready.
-//! Stop: SIGTERM, SIGINT or the first task that ends; then every task ends, journals are on disk, and the exit code says
+//! Start: configuration, bind everything (a port that somebody else has ends it here), inventory, NAT, tasks, ready.
+//! Stop: SIGTERM, SIGINT or the first task that ends; then every task ends, NAT is off, journals are on disk, and the exit code says
 //! whether it was meant.
 
 use std::convert::Infallible;
@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 use crate::boot_files::BootFile;
 use crate::config::Config;
 use crate::leases::{Keeper, Leases};
+use crate::nat::{self, Nat};
 use crate::pulse::Pulses;
 use crate::sockets::{Bound, Lan};
 use crate::state::State;
@@ -75,6 +76,9 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     tasks.spawn("images", pulses.of("images").around(image_reader.run()));
     let (mut interface, mut leases_known) = (None, None);
     if let Some(Lan { link, tftp, interface: lan }) = lan {
+        if let Some(nat) = Nat::start(nat::Plan::new(config, &lan)?, &state.nat())? {
+            tasks.spawn("nat", nat.run(pulses.of("nat"), shutdown.clone()));
+        }
         let (leases, known) = Leases::open(&state.leases(), config.dhcp.durability)?;
         let mut engine = Engine::new(lab.engine(config, url), inventory.borrow().clone());
         known.into_iter().for_each(|lease| engine.restore(lease));
@@ -88,6 +92,9 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         interface = Some(lan);
         tasks.spawn("dhcp", dhcp.run(pulses.of("dhcp"), shutdown.clone()));
         tasks.spawn("tftp", tftp.run(first_file::lookup(url), record, pulses.of("tftp"), shutdown.clone()));
+    }
+    if services == Services::HttpOnly && config.nat.is_some() {
+        warn!("[nat] has no effect with --http-only: there is no lab interface");
     }
     let answers = http::State {
         inventory: inventory.clone(),

@@ -1,7 +1,7 @@
 //! The network interfaces of this machine, as the kernel has them (rtnetlink).
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -27,6 +27,8 @@ pub(crate) struct Interface {
     pub(crate) index: u32,
     /// Its IPv4 addresses, primary ones first.
     pub(crate) addresses: Vec<Ipv4Net>,
+    /// Its IPv6 addresses that are known beyond its own link.
+    pub(crate) ipv6: Vec<Ipv6Addr>,
 }
 
 /// A connection to the kernel's routing tables. It is served by a task of its own, which ends with the last clone.
@@ -62,7 +64,7 @@ impl Netlink {
                 _ => None,
             });
             if let Some(name) = name {
-                interfaces.push(Interface { name, index: link.header.index, addresses: Vec::new() });
+                interfaces.push(Interface { name, index: link.header.index, addresses: Vec::new(), ipv6: Vec::new() });
             }
         }
         let addresses: Vec<_> =
@@ -70,18 +72,21 @@ impl Netlink {
         for message in addresses {
             // On a point-to-point link `Address` is the other end; `Local` is ours wherever it is given.
             let mut own = None;
+            let mut ipv6 = None;
             for attribute in &message.attributes {
                 match attribute {
                     AddressAttribute::Local(IpAddr::V4(address)) => own = Some(*address),
                     AddressAttribute::Address(IpAddr::V4(address)) => own = own.or(Some(*address)),
+                    AddressAttribute::Local(IpAddr::V6(address)) => ipv6 = Some(*address),
+                    AddressAttribute::Address(IpAddr::V6(address)) => ipv6 = ipv6.or(Some(*address)),
                     _ => {}
                 }
             }
             let network = own.and_then(|address| Ipv4Net::new(address, message.header.prefix_len));
             let interface = interfaces.iter_mut().find(|interface| interface.index == message.header.index);
-            if let (Some(network), Some(interface)) = (network, interface) {
-                interface.addresses.push(network);
-            }
+            let Some(interface) = interface else { continue };
+            interface.addresses.extend(network);
+            interface.ipv6.extend(ipv6.filter(|address| !address.is_unicast_link_local()));
         }
         Ok(interfaces)
     }

@@ -10,6 +10,7 @@
 //! | `lab` | a configuration that fits the network |
 //! | `interface`, `sockets`, `state` | what the server needs for itself before it serves |
 //! | `port_owner`, `capability` | who has a port that we want, and what we may do |
+//! | `nat` | the machines' way out, and the kernel left as it was |
 //! | `definitions`, `inventory` | the machines as their definition files have them now |
 //! | `journal` | what happened to each machine |
 //! | `dhcp`, `leases` | addresses, and which boot program |
@@ -38,6 +39,7 @@ mod journal;
 mod lab;
 mod leases;
 mod log;
+mod nat;
 mod notify;
 mod port_owner;
 mod pulse;

@@ -1,4 +1,4 @@
-//! The folder of what the server must remember: leases and events. One process at a time has it.
+//! The folder of what the server must remember: leases, events, and what to undo. One process at a time has it.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -34,6 +34,11 @@ impl State {
     /// Where the leases are.
     pub(crate) fn leases(&self) -> PathBuf {
         self.folder.join("leases")
+    }
+
+    /// Where it stands what NAT changed in the kernel.
+    pub(crate) fn nat(&self) -> PathBuf {
+        self.folder.join("nat.json")
     }
 
     /// Where the boot events are.

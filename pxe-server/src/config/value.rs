@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::str::FromStr;
 
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -23,6 +24,10 @@ pub(crate) enum Router {
     /// They stay within the lab network.
     None,
 }
+
+/// The name of a network interface that may come later, so that only its form can be checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InterfaceName(String);
 
 /// A TCP port; 0 leaves the choice to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +82,42 @@ impl<'de> Deserialize<'de> for Router {
                 .map(Self::At)
                 .map_err(|_| D::Error::custom(format!("`{text}` is not a router: expected an IPv4 address or `none`"))),
         }
+    }
+}
+
+impl InterfaceName {
+    /// The name.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The kernel's limit, IFNAMSIZ, without the final NUL (netdevice(7)).
+    const MAX_BYTES: usize = 15;
+}
+
+impl FromStr for InterfaceName {
+    type Err = String;
+
+    /// Fewer names than the kernel allows: to nft(8), a `*` at the end is any interface that starts so.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@+~#%,=".contains(&byte);
+        let fits =
+            (1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(plain) && !matches!(text, "." | "..");
+        fits.then(|| Self(text.to_owned())).ok_or_else(|| {
+            format!("`{text}` is not the name of an interface: expected up to 15 letters and digits such as `enp0s1`")
+        })
+    }
+}
+
+impl fmt::Display for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for InterfaceName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

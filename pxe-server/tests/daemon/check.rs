@@ -69,6 +69,22 @@ fn a_folder_that_is_not_there_is_told_with_its_line() {
 }
 
 #[test]
+fn a_way_out_is_told_and_what_is_in_its_way() {
+    let _namespace = Namespace::enter().unwrap();
+    let server = Server::configured(&format!("{ON_THE_BRIDGE}[nat]\nuplink = 'wan'\n"));
+
+    insta::assert_snapshot!(outcome(&server));
+}
+
+#[test]
+fn an_uplink_that_is_the_labs_interface_is_told_with_its_line() {
+    let _namespace = Namespace::enter().unwrap();
+    let server = Server::configured(&format!("{ON_THE_BRIDGE}[nat]\nuplink = 'lab'\n"));
+
+    insta::assert_snapshot!(outcome(&server));
+}
+
+#[test]
 fn an_unknown_key_is_told_with_those_that_are_known() {
     let server = Server::configured("[http]\nlisten-port = 8080\n");
 

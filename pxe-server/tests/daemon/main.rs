@@ -11,5 +11,7 @@ mod client;
 mod definitions;
 mod http_only;
 mod journald;
+mod nat;
 mod server;
 mod start;
+mod unit;
