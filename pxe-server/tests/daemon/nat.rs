@@ -160,7 +160,7 @@ fn the_paths_that_the_unit_opens_are_enough() {
     let unit = include_str!("../../../systemd/pxe-server.service");
     let paths = unit.lines().find_map(|line| line.strip_prefix("ReadWritePaths=")).unwrap();
     let open = paths.split(' ').map(|path| path.trim_start_matches('-'));
-    let open = open.map(|path| format!("mount --bind {path} {path}; mount -o remount,bind,rw {path}"));
+    let open = open.map(|path| format!("mount --rbind {path} {path}; mount -o remount,bind,rw {path}"));
     let script = format!("{TUNABLES_PROTECTED}\n{}", open.collect::<Vec<_>>().join("\n"));
     let mut server = Server::configured(&with_nat());
 
@@ -172,8 +172,8 @@ fn the_paths_that_the_unit_opens_are_enough() {
     assert_eq!(State::now(), before);
 }
 
-/// As `ProtectKernelTunables=` does it.
-const TUNABLES_PROTECTED: &str = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys";
+/// As `ProtectKernelTunables=` does it. Root of a user namespace may bind only with what is mounted below.
+const TUNABLES_PROTECTED: &str = "mount --rbind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys";
 
 const V4_FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 const V6_FORWARDING: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
