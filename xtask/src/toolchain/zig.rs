@@ -112,8 +112,7 @@ fn install(folder: &Path) -> Result<()> {
     pip.args(["--disable-pip-version-check", "--no-cache-dir"]);
     step.run(pip.arg("--target").arg(folder).arg("--requirement").arg(&requirements))?;
     step.finish();
-    // Some versions of pip lose the mode.
-    Ok(fs::set_permissions(folder.join("ziglang/zig"), Permissions::from_mode(0o755))?)
+    Ok(())
 }
 
 #[cfg(test)]
