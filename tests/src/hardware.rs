@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     firmware::{Rom, Uefi},
-    process::own_without_privilege,
+    process::{own_without_privilege, run},
 };
 
 /// A machine that can be switched on. Its disks and firmware variables are in a folder that goes with it.
@@ -29,9 +29,19 @@ pub struct Hardware {
     pub memory: u32,
     /// Where its network interface leads.
     pub link: Link,
-    disks: Vec<PathBuf>,
+    record: Option<PathBuf>,
+    second_card: Option<(MacAddr, PathBuf)>,
+    disks: Vec<Disk>,
     usb_stick: Option<PathBuf>,
     folder: TempDir,
+}
+
+#[derive(Debug)]
+struct Disk {
+    file: PathBuf,
+    /// QEMU's name of it.
+    format: &'static str,
+    read_only: bool,
 }
 
 /// How UEFI boots from the network.
@@ -72,6 +82,8 @@ impl Hardware {
             mac,
             memory: 1024,
             link,
+            record: None,
+            second_card: None,
             disks: Vec::new(),
             usb_stick: None,
             folder,
@@ -98,14 +110,51 @@ impl Hardware {
         let path = self.folder.path().join(format!("disk{}.raw", self.disks.len()));
         File::create(&path).and_then(|file| file.set_len(gib << 30)).context("cannot make a disk")?;
         own_without_privilege(&path)?;
-        self.disks.push(path);
+        self.disks.push(Disk { file: path, format: "raw", read_only: false });
         Ok(self)
+    }
+
+    /// The same machine with one more disk of `gib` GiB, which begins as the raw disk in the file `origin`; that stays as it is,
+    /// and has to be readable to everybody.
+    ///
+    /// # Errors
+    /// `qemu-img` is not installed.
+    pub fn with_disk_of(mut self, origin: &Path, gib: u64) -> Result<Self> {
+        let path = self.folder.path().join(format!("disk{}.qcow2", self.disks.len()));
+        let (origin, file) = (origin.display().to_string(), path.display().to_string());
+        run("qemu-img", &["create", "-q", "-f", "qcow2", "-F", "raw", "-b", &origin, &file, &format!("{gib}G")])?;
+        own_without_privilege(&path)?;
+        self.disks.push(Disk { file: path, format: "qcow2", read_only: false });
+        Ok(self)
+    }
+
+    /// The same machine with one more disk, which holds what is in `file` and cannot be written.
+    pub fn with_read_only_disk(mut self, file: &Path) -> Self {
+        self.disks.push(Disk { file: file.to_owned(), format: "raw", read_only: true });
+        self
+    }
+
+    /// The same machine with a second network interface, whose frames go to whoever listens at `socket` when it is switched on.
+    pub fn with_second_card(mut self, mac: MacAddr, socket: &Path) -> Self {
+        self.second_card = Some((mac, socket.to_owned()));
+        self
     }
 
     /// The same machine with a USB stick, read-only, that holds what is in `folder`; it is tried after the disks.
     pub fn with_usb_stick(mut self, folder: &Path) -> Self {
         self.usb_stick = Some(folder.to_owned());
         self
+    }
+
+    /// The same machine, whose emulator writes every frame on its first network interface to `file` (pcap).
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn with_record(mut self, file: &Path) -> Result<Self> {
+        File::create(file).with_context(|| format!("cannot create {}", file.display()))?;
+        own_without_privilege(file)?;
+        self.record = Some(file.to_owned());
+        Ok(self)
     }
 
     /// Where the emulator's control socket and the console's log are.
@@ -171,10 +220,11 @@ impl Hardware {
     }
 
     fn add_drives(&self, words: &mut Words) {
-        for (at, disk) in self.disks.iter().enumerate() {
-            let file = disk.display();
+        for (at, Disk { file, format, read_only }) in self.disks.iter().enumerate() {
+            let (file, mode) = (file.display(), if *read_only { ",readonly=on" } else { "" });
             // What the guest flushes need not survive the host.
-            words.option("-drive", format!("if=none,id=disk{at},format=raw,cache=unsafe,discard=unmap,file={file}"));
+            let options = format!("format={format},cache=unsafe,discard=unmap{mode}");
+            words.option("-drive", format!("if=none,id=disk{at},{options},file={file}"));
             words.option("-device", format!("virtio-blk-pci,drive=disk{at},bootindex={}", at + 1));
         }
         if let Some(folder) = &self.usb_stick {
@@ -198,6 +248,14 @@ impl Hardware {
         // QEMU's option ROM for UEFI holds iPXE, which would take the place of EDK2's own PXE.
         let rom = if self.rom == Rom::Uefi { ",romfile=" } else { "" };
         words.option("-device", format!("virtio-net-pci,netdev=lab,mac={},bootindex={boot}{rom}", self.mac));
+        if let Some(file) = &self.record {
+            words.option("-object", format!("filter-dump,id=record,netdev=lab,file={}", file.display()));
+        }
+        if let Some((mac, socket)) = &self.second_card {
+            let socket = socket.display();
+            words.option("-netdev", format!("stream,id=second,server=off,addr.type=unix,addr.path={socket}"));
+            words.option("-device", format!("virtio-net-pci,netdev=second,mac={mac},romfile="));
+        }
     }
 
     /// SMBIOS UUID, which PXE clients send as option 97 (RFC 4578 §2.3); the last bytes are the hardware address.
@@ -249,6 +307,39 @@ mod tests {
         let hardware = Hardware::new(Arch::Aarch64, mac(), link).unwrap();
 
         assert_eq!(hardware.uuid(), "70766d6c-6162-4000-8000-525400770010");
+    }
+
+    #[test]
+    fn a_second_card_leads_to_a_socket_and_the_first_is_recorded() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = folder.path().join("frames.pcap");
+        let link = Link::User { ssh_port: 2222, boot_file: String::new() };
+        let hardware = Hardware::new(Arch::X86_64, mac(), link).unwrap().with_bios().with_record(&record).unwrap();
+        let second = MacAddr::new([0x52, 0x54, 0, 0x77, 0, 0x11]);
+
+        let (_, words) = hardware.with_second_card(second, Path::new("/run/lab.sock")).command_line().unwrap();
+
+        let line = words.join(" ");
+        let file = record.display();
+        let recorded = format!(" -object filter-dump,id=record,netdev=lab,file={file} ");
+        assert!(line.contains(&recorded) && record.exists(), "{line}");
+        assert!(
+            line.contains(" -netdev stream,id=second,server=off,addr.type=unix,addr.path=/run/lab.sock "),
+            "{line}"
+        );
+        assert!(line.ends_with(" -device virtio-net-pci,netdev=second,mac=52:54:00:77:00:11,romfile="), "{line}");
+    }
+
+    #[test]
+    fn a_disk_begins_as_another_and_grows() {
+        let origin = tempfile::NamedTempFile::new().unwrap();
+        origin.as_file().set_len(1 << 20).unwrap();
+        let link = Link::User { ssh_port: 2222, boot_file: String::new() };
+        let hardware = Hardware::new(Arch::Aarch64, mac(), link).unwrap().with_disk_of(origin.path(), 2).unwrap();
+
+        let told = run("qemu-img", &["info", "--output=json", &hardware.disks[0].file.display().to_string()]).unwrap();
+
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&told).unwrap()["virtual-size"], 2_u64 << 30);
     }
 
     fn mac() -> MacAddr {
