@@ -1,36 +1,126 @@
-//! The ISO 9660 image that carries a seed: one folder, four files, nothing that depends on when it was made.
+//! The ISO 9660 image that carries a seed: one folder, some files, nothing that depends on when it was made.
 //!
 //! Names are there three times: as ISO 9660 level 2 has them, as Rock Ridge has them (what Linux prefers, under the exact
 //! names that NoCloud looks for) and as Joliet has them (what everything else reads).
 
 use crate::Seed;
 
-/// Writes the image, a multiple of 2048 bytes; equal seeds give equal bytes.
+/// An image of some files, without a copy of what is in them.
 ///
 /// It can be written raw to a partition or be attached as a drive: cloud-init finds it by its volume label, `cidata`.
-pub fn iso(seed: &Seed) -> Vec<u8> {
-    let mut files = Vec::new();
-    let mut next = FIRST_FILE;
-    for (name, text) in seed.files() {
-        let extent = Extent { sector: next, bytes: text.len() as u32 };
-        next += extent.sectors();
-        files.push(File { name, extent, text });
+#[derive(Debug)]
+pub struct Iso<'a> {
+    /// Everything before the first file: descriptors, path tables, folders.
+    head: Vec<u8>,
+    /// What the files hold, in the order in which they lie.
+    contents: Vec<&'a [u8]>,
+}
+
+/// A file that an image cannot hold; the message names it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotInIso {
+    /// Its name has no form in one of the three.
+    #[error(
+        "`{0}` cannot be the name of a file in a seed: expected 1 to 28 of `a-z`, `0-9` and `._@-`, with one dot at most"
+    )]
+    Name(String),
+    /// Another file has this name, or one that differs only in what ISO 9660 cannot tell apart.
+    #[error("a seed has two files named `{0}`")]
+    Twice(String),
+    /// Its length has no form, or the whole image's.
+    #[error("`{0}` is too large for a seed: expected less than 4 GiB in all")]
+    Size(String),
+}
+
+impl<'a> Iso<'a> {
+    /// Lays the files out; equal files give equal bytes.
+    ///
+    /// # Errors
+    /// A file has a name or a size that the image cannot express.
+    pub fn new(files: &[(&'a str, &'a [u8])]) -> Result<Self, NotInIso> {
+        let mut named = Vec::with_capacity(files.len());
+        for (name, contents) in files {
+            named.push((identifier(name)?, *name, *contents));
+        }
+        // ECMA-119 §9.3: a folder is in the order of its identifiers.
+        named.sort();
+        if let Some([_, (_, name, _)]) = named.array_windows().find(|[(a, ..), (b, ..)]| a == b) {
+            return Err(NotInIso::Twice((*name).to_owned()));
+        }
+        let files = lay_out(&named)?;
+        Ok(Self { head: head(&files), contents: named.into_iter().map(|(_, _, contents)| contents).collect() })
     }
 
-    let mut image = vec![0; next as usize * SECTOR];
-    write(&mut image, PRIMARY_DESCRIPTOR, &descriptor(Names::RockRidge, next));
-    write(&mut image, JOLIET_DESCRIPTOR, &descriptor(Names::Joliet, next));
-    write(&mut image, TERMINATOR, b"\xffCD001\x01");
-    for names in [Names::RockRidge, Names::Joliet] {
+    /// The image, piece by piece; in all a multiple of 2048 bytes.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let files = self.contents.iter().flat_map(|contents| [*contents, padding(contents.len())]);
+        std::iter::once(&self.head[..]).chain(files)
+    }
+}
+
+/// Writes the image of a seed; equal seeds give equal bytes.
+pub fn iso(seed: &Seed) -> Vec<u8> {
+    let files = seed.files().map(|(name, text)| (name, text.as_bytes()));
+    let iso = Iso::new(&files).expect("the four names are good ones, and the documents are made in memory");
+    iso.pieces().collect::<Vec<_>>().concat()
+}
+
+/// Gives each file its sectors. All but the place of the first is independent of how many sectors the folders take.
+fn lay_out<'a>(named: &[(String, &'a str, &[u8])]) -> Result<Vec<File<'a>>, NotInIso> {
+    let mut files = Vec::with_capacity(named.len());
+    for (identifier, name, contents) in named {
+        let bytes = u32::try_from(contents.len()).map_err(|_| NotInIso::Size((*name).to_owned()))?;
+        files.push(File { identifier: identifier.clone(), name, extent: Extent { sector: 0, bytes } });
+    }
+    let mut next =
+        FIRST_FOLDER + Names::BOTH.map(|names| sectors(folder(names, 0, 0, &files).len())).iter().sum::<u32>();
+    for file in &mut files {
+        file.extent.sector = next;
+        let end = next.checked_add(file.extent.sectors()).filter(|end| *end < u32::MAX / SECTOR as u32);
+        next = end.ok_or_else(|| NotInIso::Size(file.name.to_owned()))?;
+    }
+    Ok(files)
+}
+
+/// Everything before the first file.
+fn head(files: &[File<'_>]) -> Vec<u8> {
+    let folder_bytes = |names| folder(names, 0, 0, files).len();
+    let rock_ridge = Extent { sector: FIRST_FOLDER, bytes: folder_bytes(Names::RockRidge) as u32 };
+    let joliet = Extent { sector: FIRST_FOLDER + rock_ridge.sectors(), bytes: folder_bytes(Names::Joliet) as u32 };
+    let first_file = joliet.sector + joliet.sectors();
+    let end = files.last().map_or(first_file, |last| last.extent.sector + last.extent.sectors());
+
+    let mut head = vec![0; first_file as usize * SECTOR];
+    write(&mut head, PRIMARY_DESCRIPTOR, &descriptor(Names::RockRidge, rock_ridge, end));
+    write(&mut head, JOLIET_DESCRIPTOR, &descriptor(Names::Joliet, joliet, end));
+    write(&mut head, TERMINATOR, b"\xffCD001\x01");
+    for (names, place) in [(Names::RockRidge, rock_ridge), (Names::Joliet, joliet)] {
         let [little, big] = names.path_tables();
-        write(&mut image, little, &path_table(names.folder().to_le_bytes(), 1_u16.to_le_bytes()));
-        write(&mut image, big, &path_table(names.folder().to_be_bytes(), 1_u16.to_be_bytes()));
-        write(&mut image, names.folder(), &folder(names, &files));
+        write(&mut head, little, &path_table(place.sector.to_le_bytes(), 1_u16.to_le_bytes()));
+        write(&mut head, big, &path_table(place.sector.to_be_bytes(), 1_u16.to_be_bytes()));
+        write(&mut head, place.sector, &folder(names, place.sector, place.bytes, files));
     }
-    for file in &files {
-        write(&mut image, file.extent.sector, file.text.as_bytes());
+    head
+}
+
+/// The name as ISO 9660 level 2 has it, with its version; ECMA-119 §7.5.1 allows 30 characters of `A-Z0-9_` and a dot.
+fn identifier(name: &str) -> Result<String, NotInIso> {
+    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._@-".contains(&byte));
+    let dots = name.bytes().filter(|byte| *byte == b'.').count();
+    if !plain || dots > 1 || name.starts_with('.') || !(1..=28).contains(&name.len()) {
+        return Err(NotInIso::Name(name.to_owned()));
     }
-    image
+    let dot = if dots == 0 { "." } else { "" };
+    Ok(format!("{}{dot};1", name.to_uppercase().replace(['-', '@'], "_")))
+}
+
+/// What fills a file's last sector.
+fn padding(bytes: usize) -> &'static [u8] {
+    &[0; SECTOR][..bytes.next_multiple_of(SECTOR) - bytes]
+}
+
+fn sectors(bytes: usize) -> u32 {
+    bytes.div_ceil(SECTOR) as u32
 }
 
 /// By this label cloud-init knows the image.
@@ -43,7 +133,7 @@ const SECTOR: usize = 2048;
 const PRIMARY_DESCRIPTOR: u32 = 16;
 const JOLIET_DESCRIPTOR: u32 = 17;
 const TERMINATOR: u32 = 18;
-const FIRST_FILE: u32 = 25;
+const FIRST_FOLDER: u32 = 23;
 
 /// ECMA-119 §6.9.1: a root folder's path table holds one record of ten bytes.
 const PATH_TABLE_BYTES: u32 = 10;
@@ -55,9 +145,9 @@ const RECORDED: [u8; 7] = [80, 1, 1, 0, 0, 0, 0];
 const NO_DATE: &[u8; 17] = b"0000000000000000\0";
 
 struct File<'a> {
-    name: &'static str,
+    identifier: String,
+    name: &'a str,
     extent: Extent,
-    text: &'a str,
 }
 
 #[derive(Clone, Copy)]
@@ -68,7 +158,7 @@ struct Extent {
 
 impl Extent {
     fn sectors(self) -> u32 {
-        self.bytes.div_ceil(SECTOR as u32)
+        sectors(self.bytes as usize)
     }
 }
 
@@ -80,18 +170,13 @@ enum Names {
 }
 
 impl Names {
+    const BOTH: [Self; 2] = [Self::RockRidge, Self::Joliet];
+
     /// The path table in both byte orders, little-endian first.
     fn path_tables(self) -> [u32; 2] {
         match self {
             Self::RockRidge => [19, 20],
             Self::Joliet => [21, 22],
-        }
-    }
-
-    fn folder(self) -> u32 {
-        match self {
-            Self::RockRidge => 23,
-            Self::Joliet => 24,
         }
     }
 
@@ -109,16 +194,16 @@ impl Names {
         }
     }
 
-    fn file_identifier(self, name: &str) -> Vec<u8> {
+    fn file_identifier(self, file: &File<'_>) -> Vec<u8> {
         match self {
-            Self::RockRidge => format!("{}.;1", name.to_uppercase().replace('-', "_")).into_bytes(),
-            Self::Joliet => format!("{name};1").encode_utf16().flat_map(u16::to_be_bytes).collect(),
+            Self::RockRidge => file.identifier.clone().into_bytes(),
+            Self::Joliet => format!("{};1", file.name).encode_utf16().flat_map(u16::to_be_bytes).collect(),
         }
     }
 }
 
 /// A primary (ECMA-119 §8.4) or supplementary (§8.5) volume descriptor.
-fn descriptor(names: Names, sectors: u32) -> Vec<u8> {
+fn descriptor(names: Names, folder: Extent, sectors: u32) -> Vec<u8> {
     let [little, big] = names.path_tables();
     let mut field = Vec::with_capacity(SECTOR);
     field.extend(match names {
@@ -143,7 +228,7 @@ fn descriptor(names: Names, sectors: u32) -> Vec<u8> {
     field.extend([0; 4]);
     field.extend(big.to_be_bytes());
     field.extend([0; 4]);
-    field.extend(root_record(names, &[0], &[]));
+    field.extend(root_record(folder, &[0], &[]));
     for bytes in [128, 128, 128, 128, 37, 37, 37] {
         field.extend(names.text("", bytes));
     }
@@ -163,27 +248,34 @@ fn path_table(folder: [u8; 4], parent: [u8; 2]) -> Vec<u8> {
     record
 }
 
-/// The root folder with itself, its parent (itself again) and the files; it fits one sector.
-fn folder(names: Names, files: &[File<'_>]) -> Vec<u8> {
+/// The root folder at `sector` with itself, its parent (itself again) and the files: whole sectors, `bytes` long.
+fn folder(names: Names, sector: u32, bytes: u32, files: &[File<'_>]) -> Vec<u8> {
+    let place = Extent { sector, bytes };
     let (own_fields, parent_fields) = match names {
         Names::RockRidge => ([sharing_protocol(), posix(0o040_555, 2), extension()].concat(), posix(0o040_555, 2)),
         Names::Joliet => (Vec::new(), Vec::new()),
     };
-    let mut records = root_record(names, &[0], &own_fields);
-    records.extend(root_record(names, &[1], &parent_fields));
+    let mut records = root_record(place, &[0], &own_fields);
+    records.extend(root_record(place, &[1], &parent_fields));
     for file in files {
         let fields = match names {
             Names::RockRidge => [posix(0o100_444, 1), alternate_name(file.name)].concat(),
             Names::Joliet => Vec::new(),
         };
-        records.extend(record(&names.file_identifier(file.name), file.extent, 0, &fields));
+        let record = record(&names.file_identifier(file), file.extent, 0, &fields);
+        // ECMA-119 §6.8.1.1: no record crosses the end of a sector.
+        if sectors(records.len()) < sectors(records.len() + record.len()) {
+            records.resize(records.len().next_multiple_of(SECTOR), 0);
+        }
+        records.extend(record);
     }
+    records.resize(records.len().next_multiple_of(SECTOR), 0);
     records
 }
 
-fn root_record(names: Names, identifier: &[u8], system_use: &[u8]) -> Vec<u8> {
+fn root_record(place: Extent, identifier: &[u8], system_use: &[u8]) -> Vec<u8> {
     const FOLDER: u8 = 2;
-    record(identifier, Extent { sector: names.folder(), bytes: SECTOR as u32 }, FOLDER, system_use)
+    record(identifier, place, FOLDER, system_use)
 }
 
 /// A directory record (ECMA-119 §9.1); both its parts have even length.
@@ -285,6 +377,34 @@ mod tests {
         }
 
         assert_eq!(names, ["meta-data", "network-config", "user-data", "vendor-data"]);
+    }
+
+    #[test]
+    fn a_folder_of_many_sectors_has_every_file() {
+        let names: Vec<String> = (0..60).map(|number| format!("file-{number}.service")).collect();
+        let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
+
+        let image = Iso::new(&files).expect("good names").pieces().collect::<Vec<_>>().concat();
+
+        let mut reader = IsoReader::open(Cursor::new(image)).expect("an ISO 9660 image");
+        let root = reader.primary_root();
+        for name in &names {
+            let entry = reader.find_path_in(root, &name.to_uppercase().replace('-', "_")).expect("readable");
+            assert_eq!(content(&mut reader, &entry.expect("the file")), *name);
+        }
+    }
+
+    #[test]
+    fn a_name_that_some_reader_would_not_see_is_refused() {
+        let refused = |names: &[&'static str]| {
+            let files: Vec<(&str, &[u8])> = names.iter().map(|name| (*name, &b""[..])).collect();
+            Iso::new(&files).expect_err("no image").to_string()
+        };
+
+        for name in ["", "Upper", "a/b", ".hidden", "a.b.c", "twenty-nine-characters-are-tm"] {
+            assert!(refused(&[name]).starts_with(&format!("`{name}` cannot be the name")));
+        }
+        assert_eq!(refused(&["user-data", "a", "user_data"]), "a seed has two files named `user_data`");
     }
 
     #[test]

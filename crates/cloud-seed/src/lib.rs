@@ -2,16 +2,18 @@
 //!
 //! cloud-init's NoCloud data source reads four documents from a file system labelled `cidata`: `meta-data` says which
 //! machine this is, `user-data` who may log in, `network-config` how it reaches the lab, `vendor-data` what the lab wants
-//! to know. The templates are in `cloud-init/target/`; every value in them is quoted, so that none can be read as YAML.
+//! to know. The templates are in `cloud-init/`, for targets and for provisioners; every value in them is quoted, so that none can be read as YAML.
 //!
 //! Equal input gives equal bytes: a seed's digest can be told before the seed is fetched. So this crate writes the image
 //! itself: the library that could, stamps every record with the time of day.
 
 mod iso;
+mod provisioner;
 mod quote;
 mod seed;
 mod user;
 
-pub use iso::iso;
+pub use iso::{Iso, NotInIso, iso};
+pub use provisioner::Provisioner;
 pub use seed::{Seed, Subject};
 pub use user::{NotUserName, UserName};

@@ -1,7 +1,7 @@
 //! The four documents for one machine.
 
 use lab_model::Machine;
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use crate::UserName;
 use crate::quote::quoted;
@@ -35,11 +35,19 @@ pub struct Subject<'a> {
 impl Seed {
     /// Writes the documents.
     pub fn new(subject: Subject<'_>) -> Self {
+        let values = context! {
+            name => subject.machine.name.as_str(),
+            mac => subject.machine.mac.to_string(),
+            ssh_keys => &subject.machine.ssh_keys,
+            user => subject.user.as_str(),
+            instance => subject.instance,
+            up_url => subject.up_url,
+        };
         Self {
-            meta_data: render(include_str!("../../../cloud-init/target/meta-data.j2"), subject),
-            user_data: render(include_str!("../../../cloud-init/target/user-data.j2"), subject),
-            network_config: render(include_str!("../../../cloud-init/target/network-config.j2"), subject),
-            vendor_data: render(include_str!("../../../cloud-init/target/vendor-data.j2"), subject),
+            meta_data: render(include_str!("../../../cloud-init/target/meta-data.j2"), &values),
+            user_data: render(include_str!("../../../cloud-init/target/user-data.j2"), &values),
+            network_config: render(include_str!("../../../cloud-init/target/network-config.j2"), &values),
+            vendor_data: render(include_str!("../../../cloud-init/target/vendor-data.j2"), &values),
         }
     }
 
@@ -54,18 +62,11 @@ impl Seed {
     }
 }
 
-fn render(template: &str, subject: Subject<'_>) -> String {
+/// Fills in one of the templates of this tree.
+pub(crate) fn render(template: &str, values: &Value) -> String {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_filter("quoted", |text: &str| quoted(text));
-    let values = context! {
-        name => subject.machine.name.as_str(),
-        mac => subject.machine.mac.to_string(),
-        ssh_keys => &subject.machine.ssh_keys,
-        user => subject.user.as_str(),
-        instance => subject.instance,
-        up_url => subject.up_url,
-    };
     let mut text = environment.render_str(template, values).expect("the templates are ours, and tests render each");
     // The engine drops a template's last newline.
     text.push('\n');
