@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::check::{self, Depth};
 use crate::config::Config;
 use crate::daemon::{self, Services};
-use crate::{check, log};
+use crate::log;
 
 /// Boots machines over the network: DHCP, TFTP and HTTP in one program.
 #[derive(Debug, Parser)]
@@ -35,6 +36,9 @@ enum Command {
         /// The configuration.
         #[arg(value_name = "FILE")]
         config: PathBuf,
+        /// Believes manifests about their files instead of reading every image whole.
+        #[arg(long)]
+        quick: bool,
     },
 }
 
@@ -69,7 +73,7 @@ Exit code: 0 if all is well, 1 if something is wrong.";
 pub fn run() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Serve { config, http_only } => serve(&config, http_only),
-        Command::Check { config } => check::run(&config),
+        Command::Check { config, quick } => check::run(&config, if quick { Depth::Quick } else { Depth::Whole }),
     };
     match outcome {
         Ok(code) => code,

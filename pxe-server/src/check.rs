@@ -15,15 +15,24 @@ use crate::interface::{Interface, Netlink};
 use crate::lab::Lab;
 use crate::nat::Plan;
 
+/// How much is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Every file of every image, to the end.
+    Whole,
+    /// No file of an image but its manifest: a question of moments.
+    Quick,
+}
+
 /// Prints what would be served to stdout, and what is wrong with it to stderr.
 ///
 /// # Errors
 /// The configuration itself is wrong, or does not fit this machine.
-pub(crate) fn run(path: &Path) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(path: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
     let config = Config::read(path)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let interfaces = runtime.block_on(async { Netlink::open()?.interfaces().await })?;
-    let report = Report::new(&config, &interfaces)?;
+    let report = Report::new(&config, &interfaces, depth)?;
     print!("{report}");
     for problem in &report.problems {
         eprintln!("problem: {problem}");
@@ -43,7 +52,7 @@ struct Report {
 }
 
 impl Report {
-    fn new(config: &Config, interfaces: &[Interface]) -> anyhow::Result<Self> {
+    fn new(config: &Config, interfaces: &[Interface], depth: Depth) -> anyhow::Result<Self> {
         // Without an interface the configuration can only be one for `--http-only`.
         let interface = config.lab.interface.as_ref().map(|_| Interface::of(config, interfaces)).transpose()?;
         let lab = Lab::new(config, interface.as_ref())?;
@@ -66,7 +75,7 @@ impl Report {
             problems.push(format!("{}: {error}", config.images().display()));
             Catalogue::default()
         });
-        problems.extend(image_problems(&config.images(), &catalogue, &inventory));
+        problems.extend(image_problems(&config.images(), &catalogue, &inventory, depth));
         let images =
             catalogue.images().map(|image| format!("{}/{}", image.manifest.name, image.manifest.arch)).collect();
         Ok(Self { interface, lab, nat, port: config.http.port.0, machines, images, problems })
@@ -98,11 +107,12 @@ impl fmt::Display for Report {
     }
 }
 
-/// What is wrong with images: every file is read whole, and every machine that is to be installed needs one.
-fn image_problems(folder: &Path, catalogue: &Catalogue, inventory: &Inventory) -> Vec<String> {
+/// What is wrong with images: each must be as its manifest says, and every machine that is to be installed needs one.
+fn image_problems(folder: &Path, catalogue: &Catalogue, inventory: &Inventory, depth: Depth) -> Vec<String> {
     let folder = folder.display();
     let unusable = catalogue.problems().iter().map(|problem| format!("{folder}/{problem}"));
-    let damaged = catalogue.images().filter_map(|image| {
+    let read = catalogue.images().filter(|_| depth == Depth::Whole);
+    let damaged = read.filter_map(|image| {
         let ImageManifest { name, arch, .. } = &image.manifest;
         image.verify().err().map(|problem| format!("{folder}/{name}/{arch}: {problem}"))
     });

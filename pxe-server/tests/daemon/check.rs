@@ -1,6 +1,10 @@
 //! What `pxe-server check` prints, whole.
 
+use std::fs;
+
+use lab_model::MacAddr;
 use lab_tests::Namespace;
+use lab_tests::process::run;
 
 use crate::server::{HTTP_ONLY, ON_THE_BRIDGE, Server, add_interface, definition};
 
@@ -99,6 +103,56 @@ fn a_configuration_for_http_alone_needs_no_interface() {
 #[test]
 fn without_interface_and_address_it_is_told_what_is_missing() {
     insta::assert_snapshot!(outcome(&Server::configured("")));
+}
+
+#[test]
+fn the_configuration_of_a_virtual_labs_provisioner_is_a_good_one() {
+    let _namespace = Namespace::enter().unwrap();
+    for interface in ["enp0s1", "enp0s2"] {
+        run("ip", &["link", "add", interface, "type", "bridge"]).unwrap();
+    }
+    run("ip", &["address", "add", "10.78.0.1/24", "dev", "enp0s2"]).unwrap();
+    let config = cloud_seed::Provisioner {
+        name: &"provisioner".parse().unwrap(),
+        uplink_mac: MacAddr::new([0x52, 0x54, 0, 0, 0, 0x81]),
+        mac: MacAddr::new([0x52, 0x54, 0, 0, 0, 1]),
+        address: "10.78.0.1/24".parse().unwrap(),
+        ipv6: None,
+        dns: &[[10, 0, 2, 3].into()],
+        user: &cloud_seed::UserName::default(),
+        ssh_keys: &[],
+    }
+    .server_config();
+    let server = Server::configured(&config.replace("/mnt/host", "state"));
+    fs::create_dir(server.path("state/images")).unwrap();
+
+    let (stdout, stderr, status) = server.check_quickly();
+
+    assert!(status.success(), "{stdout}{stderr}");
+    assert!(stdout.contains("url        http://10.78.0.1\n"), "{stdout}");
+}
+
+#[test]
+fn a_quick_check_believes_manifests() {
+    let _namespace = Namespace::enter().unwrap();
+    let server = Server::configured(ON_THE_BRIDGE);
+    let image = server.path("state/images/debian-12/aarch64");
+    fs::create_dir_all(&image).unwrap();
+    let file = |name: &str, more: &str| {
+        fs::write(image.join(name), "damaged").unwrap();
+        format!(r#"{{"file": "{name}", "size": 7, "sha256": "{}"{more}}}"#, "0".repeat(64))
+    };
+    let disk =
+        file("disk", &format!(r#", "compression": "zstd", "raw-size": 512, "raw-sha256": "{}""#, "0".repeat(64)));
+    let (kernel, initrd) = (file("kernel", ""), file("initrd", ""));
+    let text = format!(
+        r#"{{"name": "debian-12", "arch": "aarch64", "kernel": {kernel}, "initrd": {initrd}, "disk": {disk}}}"#
+    );
+    fs::write(image.join("manifest.json"), text).unwrap();
+
+    let (whole, quick) = (server.check().2, server.check_quickly().2);
+
+    assert_eq!((whole.success(), quick.success()), (false, true));
 }
 
 fn outcome(server: &Server) -> String {
