@@ -48,6 +48,7 @@ enum Command {
 const AFTER_HELP: &str = "\
 Environment:
   PVMLAB_HOME           the lab's home, ~/.pvmlab otherwise
+  PVMLAB_PXE_SERVER     the server for provisioners; otherwise the one that came with this program
   PVMLAB_QEMU_ACCEL     kvm, hvf or tcg; otherwise the fastest that is proved to work
   PVMLAB_SOCKET_VMNET_PATH, PVMLAB_SOCKET_VMNET_CLIENT
                         macOS: where socket_vmnet listens, and the program that connects in QEMU's stead

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 /// # Errors
 /// The folder does not exist or is full; then the old file stands.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace_with_mode(path, bytes, 0o644)
+    replace_with_mode(path, [bytes], 0o644)
 }
 
 /// As [`replace`], for a file that only its owner may read.
@@ -20,14 +20,22 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`replace`].
 pub(crate) fn replace_secret(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace_with_mode(path, bytes, 0o600)
+    replace_with_mode(path, [bytes], 0o600)
 }
 
-fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+/// As [`replace`], without a copy of all that is written.
+///
+/// # Errors
+/// As [`replace`].
+pub(crate) fn replace_by_pieces<'a>(path: &Path, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
+    replace_with_mode(path, pieces, 0o644)
+}
+
+fn replace_with_mode<'a>(path: &Path, pieces: impl IntoIterator<Item = &'a [u8]>, mode: u32) -> Result<()> {
     let folder = path.parent().context("a file is in a folder")?;
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
-        file.write_all(bytes)?;
+        pieces.into_iter().try_for_each(|piece| file.write_all(piece))?;
         file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
         file.as_file().sync_all()?;
         file.persist(path)?;

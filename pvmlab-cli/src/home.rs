@@ -145,6 +145,11 @@ impl Home {
         self.root.join("ssh")
     }
 
+    /// The host key that a machine had at the first login.
+    pub(crate) fn known_hosts(&self, name: &MachineName) -> PathBuf {
+        self.ssh().join(format!("known_hosts.{name}"))
+    }
+
     /// Takes the lab for this command: of two commands that change it, one waits until the other is done.
     ///
     /// The kernel holds the lock, so no crash leaves it behind.

@@ -8,6 +8,8 @@
 //! - [`images`]: the operating system images of the home; [`disk`]: the disks that are made from them
 //! - [`host`]: what this computer is and has; [`hardware`]: what a machine is built from
 //! - [`network`]: what machines' interfaces are plugged into; [`qemu`]: their emulators, from argv to power button
+//! - [`provisioner`]: the machine that serves the others: its seed, its server, what that says
+//! - [`ssh`]: logging in to machines, with keys and options of the lab's own
 //! - [`ui`]: data to standard output as text or JSON, messages to standard error
 //!
 //! What is deliberately not here: what a machine boots and how it is installed. `pxe-server` decides that, inside the
@@ -31,9 +33,11 @@ mod network;
 mod new_machine;
 mod plan;
 mod progress;
+mod provisioner;
 mod qemu;
 mod removal;
 mod running;
+mod ssh;
 mod store;
 mod table;
 mod ui;

@@ -14,13 +14,13 @@ use lab_model::{Arch, Definition, ImageName, MacAddr, Machine, MachineName, Role
 
 use crate::disk::{self, Content, Size};
 use crate::error::{Failure, Kind, Result};
-use crate::file;
 use crate::home::{Home, Lock};
 use crate::images::{self, Image};
 use crate::interrupt::Interrupt;
 use crate::lab_network::{self, HostAddress, LabNetwork};
 use crate::store::Store;
 use crate::ui::Ui;
+use crate::{file, ssh};
 
 /// A machine as somebody wants it; what is `None` is chosen.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl NewMachine {
         let store = Store::read(home)?;
         let arch = self.arch.map_or_else(host_arch, Ok)?;
         let mut definition = self.define(&store, arch)?;
-        definition.ssh_key = public_key(home)?;
+        definition.ssh_key = ssh::public_key(home)?;
         if self.pxeboot && definition.distro.is_none() {
             definition.distro = Some(Image::choose(home, None, arch)?.manifest.name);
         }
@@ -228,17 +228,6 @@ impl Drop for Undo {
             let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
         }
     }
-}
-
-/// The public key that opens every machine of the lab; the first pvmlab's where the home is one of its.
-fn public_key(home: &Home) -> Result<String> {
-    let paths = ["id_ed25519.pub", "vm_rsa.pub"].map(|file| home.ssh().join(file));
-    let path = paths.iter().find(|path| path.exists()).ok_or_else(|| {
-        Failure::new(Kind::NotFound, format!("the lab has no SSH key: there is no {}", paths[0].display()))
-            .hinted("make one with `pvmlab setup`")
-    })?;
-    let key = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(key.trim().to_owned())
 }
 
 /// What a machine with a disk of its own is told at its first boot.

@@ -65,6 +65,7 @@ fn files(home: &Home, name: &MachineName) -> Vec<PathBuf> {
         home.seed_image(name),
         home.monitors().join(format!("{name}.sock")),
         home.console_log(name),
+        home.known_hosts(name),
     ]
 }
 

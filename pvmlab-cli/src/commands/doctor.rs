@@ -11,6 +11,9 @@ use crate::disk;
 use crate::error::{Kind, Result};
 use crate::home::Home;
 use crate::images;
+use crate::provisioner::Provisioner;
+use crate::provisioner::release::Release;
+use crate::provisioner::share::{Found, Share};
 use crate::store::Store;
 use crate::table::table;
 use crate::ui::Ui;
@@ -30,6 +33,7 @@ impl Doctor {
         if home.exists() {
             findings.extend(definitions(home));
             findings.extend(registered(home));
+            findings.extend(provisioner(home));
         }
         ui.data(&findings, |findings| show(findings))?;
         let is_missing = findings.iter().any(|finding| finding.state == State::Missing);
@@ -207,6 +211,34 @@ fn definitions(home: &Home) -> Vec<Finding> {
         ),
     });
     findings
+}
+
+/// What its server comes from, and what it found out about itself when it booted last.
+fn provisioner(home: &Home) -> Vec<Finding> {
+    let Ok(provisioner) = Provisioner::find(home) else { return Vec::new() };
+    let name = provisioner.name();
+    let server = match Release::find(None, provisioner.arch()) {
+        Ok(_) => Finding::ok("pxe-server", format!("for {}", provisioner.arch())),
+        Err(failure) => Finding::missing(
+            "pxe-server",
+            failure.to_string(),
+            "name one in the environment as PVMLAB_PXE_SERVER; `cargo xtask dist` builds it",
+        ),
+    };
+    let Some(found) = Found::remembered(home, name) else { return vec![server] };
+    let way = match found.share {
+        Share::Mounted => "mounts definitions and images over 9p",
+        Share::Pushed => {
+            "gets copies of definitions and images: its kernel cannot mount them, or others may not read them"
+        }
+    };
+    let nft = if found.has_nft {
+        Finding::ok("nft", format!("`{name}` has it"))
+    } else {
+        let fix = "make the provisioner from an image that has the package `nftables`";
+        Finding::warning("nft", format!("`{name}` has none: its machines do not reach other networks"), fix)
+    };
+    vec![server, Finding::ok("files", format!("`{name}` {way}")), nft]
 }
 
 fn registered(home: &Home) -> Vec<Finding> {

@@ -2,8 +2,10 @@
 
 pub(crate) mod clean;
 pub(crate) mod console;
+pub(crate) mod copy;
 pub(crate) mod create;
 pub(crate) mod list;
+pub(crate) mod shell;
 
 use std::process::ExitCode;
 
@@ -18,6 +20,8 @@ pub(crate) enum Vm {
     #[command(visible_alias = "ls")]
     List(list::List),
     Console(console::Console),
+    Shell(shell::Shell),
+    Copy(copy::Copy),
     Clean(clean::Clean),
 }
 
@@ -27,6 +31,8 @@ impl Vm {
             Self::Create(create) => create.run(home, ui)?,
             Self::List(list) => list.run(home, ui)?,
             Self::Console(console) => console.run(home, ui)?,
+            Self::Shell(shell) => return shell.run(home),
+            Self::Copy(copy) => return copy.run(home),
             Self::Clean(clean) => clean.run(home, ui)?,
         }
         Ok(ExitCode::SUCCESS)
