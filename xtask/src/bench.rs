@@ -1,10 +1,11 @@
 //! `cargo xtask bench`: how fast, how small, and beside what.
 //!
 //! Each bench prints what it measured, writes it as JSON when asked to, and knows its targets: with `--check` a missed one
-//! is a failure. What they measure is on a network of its own: an ordinary user's bench runs as root of a user namespace.
+//! is a failure. Those that need a network of their own run, for an ordinary user, as root of a user namespace.
 
 mod boot;
 mod original;
+mod provisioner;
 mod report;
 mod server;
 
@@ -46,6 +47,17 @@ enum Bench {
         #[arg(long, default_value = "3", value_parser = clap::value_parser!(u8).range(1..=50))]
         runs: u8,
     },
+    /// From a provisioner's start to its service answering, beside the first pvmlab's services installed from packages.
+    ///
+    /// Both begin as the same image, on the same hardware, and take turns.
+    Provisioner {
+        /// The provisioner's processor.
+        #[arg(long, default_value = "aarch64")]
+        arch: Arch,
+        /// How often each starts.
+        #[arg(long, default_value = "3", value_parser = clap::value_parser!(u8).range(1..=50))]
+        runs: u8,
+    },
     /// Memory while idle, and time from start to the first answers.
     Server {
         /// How often it is started.
@@ -58,13 +70,14 @@ enum Bench {
 pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     // Whoever runs this again hands over what was gathered with the user's own rights.
     let supplies = Supplies::from_environment().or_else(|_| arguments.bench.gather(consent))?;
-    if !privilege::is_root() {
+    if arguments.bench.makes_a_network() && !privilege::is_root() {
         let status = privilege::again()?.envs(supplies.environment()).status().context("cannot run unshare")?;
         ensure!(status.success(), "the bench failed ({status})");
         return Ok(());
     }
     let report = match arguments.bench {
         Bench::Boot { arch, runs } => boot::measure(arch, runs, &supplies)?,
+        Bench::Provisioner { arch, runs } => provisioner::measure(arch, runs, &supplies)?,
         Bench::Server { runs } => server::measure(runs, &supplies)?,
     };
     println!("{report}");
@@ -83,7 +96,19 @@ impl Bench {
                 packages::require(packages::PEERS, consent)?;
                 supplies::gather(&[*arch], consent)
             }
+            Self::Provisioner { arch, .. } => {
+                packages::require(packages::IMAGE, consent)?;
+                supplies::gather_provisioners(&[*arch], &[*arch], consent)
+            }
             Self::Server { .. } => supplies::gather(&[], consent),
+        }
+    }
+
+    /// Machines of a lab of virtual machines need no privilege, as their emulators have the network.
+    fn makes_a_network(&self) -> bool {
+        match self {
+            Self::Boot { .. } | Self::Server { .. } => true,
+            Self::Provisioner { .. } => false,
         }
     }
 }

@@ -18,6 +18,15 @@ pub(crate) use mirror::Mirror;
 /// Where the package debian-archive-keyring has its keys, on every distribution that it is for.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// Whom packages are for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct System<'a> {
+    /// Debian's name of it; this machine's where there is none.
+    pub(crate) architecture: Option<&'a str>,
+    /// The packages that it has, in the words of dpkg's file `status`.
+    pub(crate) packages: &'a str,
+}
+
 /// One suite of Debian, such as `trixie`, with its list of packages.
 #[derive(Debug)]
 pub(crate) struct Suite {
@@ -32,13 +41,21 @@ impl Suite {
     /// # Errors
     /// The machine has no apt, or the mirror does not have the suite.
     pub(crate) fn open(name: &str) -> Result<Self> {
+        Self::open_for(name, &System { architecture: None, packages: "" })
+    }
+
+    /// Fetches the suite's list of packages, for a system that is not this machine.
+    ///
+    /// # Errors
+    /// Those of [`Suite::open`].
+    pub(crate) fn open_for(name: &str, system: &System<'_>) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
         for needed in ["state/lists/partial", "cache/archives/partial", "fetched", "none"] {
             fs::create_dir_all(folder.path().join(needed))?;
         }
-        fs::write(folder.path().join("status"), "")?;
+        fs::write(folder.path().join("status"), system.packages)?;
         fs::write(folder.path().join("sources.list"), Mirror::of_machine()?.source(name))?;
-        fs::write(folder.path().join("apt.conf"), configuration(folder.path()))?;
+        fs::write(folder.path().join("apt.conf"), configuration(folder.path(), system.architecture))?;
 
         let suite = Self { name: name.to_owned(), folder };
         suite.apt("apt-get", ["update", "--quiet=2"]).with_context(|| format!("cannot read the packages of {name}"))?;
@@ -75,6 +92,23 @@ impl Suite {
         Ok(())
     }
 
+    /// Fetches `packages`, and whatever else they need that the system does not have, into `folder`.
+    ///
+    /// # Errors
+    /// The suite does not have them, or they cannot be fetched.
+    pub(crate) fn fetch(&self, packages: &[&str], folder: &Path) -> Result<()> {
+        let words = ["install", "--quiet=2", "--yes", "--download-only", "--no-install-recommends"];
+        self.apt("apt-get", words.into_iter().chain(packages.iter().copied()))?;
+        for entry in fs::read_dir(self.folder.path().join("cache/archives"))? {
+            let fetched = entry?.path();
+            let Some(name) = fetched.file_name().filter(|_| fetched.extension().is_some_and(|end| end == "deb")) else {
+                continue;
+            };
+            fs::copy(&fetched, folder.join(name)).with_context(|| format!("cannot keep {}", fetched.display()))?;
+        }
+        Ok(())
+    }
+
     fn apt<'a>(&self, program: &str, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
         output(
             Command::new(program)
@@ -92,8 +126,11 @@ impl Suite {
 }
 
 /// apt's configuration for a folder of its own; read after the machine's, so that a proxy set there counts.
-fn configuration(folder: &Path) -> String {
+fn configuration(folder: &Path, architecture: Option<&str>) -> String {
     let folder = folder.display();
+    let architecture =
+        architecture.map(|name| format!("APT::Architecture \"{name}\";\nAPT::Architectures {{ \"{name}\"; }};\n"));
+    let architecture = architecture.unwrap_or_default();
     format!(
         r#"// What the machine runs after an update is not for lists that it never sees.
 #clear APT::Update;
@@ -109,7 +146,7 @@ Dir::Etc::PreferencesParts "{folder}/none";
 APT::Sandbox::User "";
 Acquire::Languages "none";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
-"#
+{architecture}"#
     )
 }
 

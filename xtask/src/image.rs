@@ -9,6 +9,7 @@ mod layout;
 mod pack;
 mod recipe;
 mod system;
+mod unpack;
 
 use std::{
     fs,
@@ -23,6 +24,8 @@ use crate::{
     packages::{self, Consent},
 };
 use recipe::ImageRecipe;
+pub(crate) use recipe::debian_name;
+pub(crate) use unpack::{installed_packages, unpack};
 
 /// Builds an operating system image from packages, or finds the one that was built before.
 #[derive(clap::Args)]

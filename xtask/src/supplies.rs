@@ -39,9 +39,19 @@ pub(crate) fn gather(archs: &[Arch], consent: Consent) -> Result<Supplies> {
 /// # Errors
 /// Those of [`gather`].
 pub(crate) fn gather_virtual(archs: &[Arch], provisioners: &[Arch], consent: Consent) -> Result<Supplies> {
+    let supplies = gather_provisioners(archs, provisioners, consent)?;
+    let toolchain = Toolchain::find(Target::Linux(native()), &Cache::of_user()?)?;
+    replace(&supplies.command, &toolchain.build(Program::HostCommand)?, 0o755)?;
+    Ok(supplies)
+}
+
+/// As [`gather_virtual`], without the host command itself.
+///
+/// # Errors
+/// Those of [`gather`].
+pub(crate) fn gather_provisioners(archs: &[Arch], provisioners: &[Arch], consent: Consent) -> Result<Supplies> {
     let supplies = gather(archs, consent)?;
     let cache = Cache::of_user()?;
-    replace(&supplies.command, &Toolchain::find(Target::Linux(native()), &cache)?.build(Program::HostCommand)?, 0o755)?;
     let folder = supplies.command.parent().context("a program is in a folder")?;
     for arch in provisioners {
         let server = folder.join(arch.as_str()).join(Program::Server.name());

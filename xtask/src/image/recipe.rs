@@ -206,7 +206,7 @@ const PACKAGES: &[&str] = &[
 ];
 
 /// What Debian calls `arch`.
-pub(super) fn debian_name(arch: Arch) -> &'static str {
+pub(crate) fn debian_name(arch: Arch) -> &'static str {
     match arch {
         Arch::Aarch64 => "arm64",
         Arch::X86_64 => "amd64",
