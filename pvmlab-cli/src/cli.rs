@@ -26,6 +26,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Setup(commands::setup::Setup),
+    Up(commands::up::Up),
+    Down(commands::down::Down),
+    Status(commands::status::Status),
     Clean(commands::clean::Clean),
     #[command(subcommand)]
     Provisioner(commands::provisioner::Provisioner),
@@ -80,6 +83,9 @@ fn dispatch(command: Command, ui: Ui) -> Result<ExitCode> {
     match command {
         Command::Setup(setup) => setup.run(&home, ui)?,
         Command::Clean(clean) => clean.run(&home, ui)?,
+        Command::Up(up) => up.run(&home, ui)?,
+        Command::Down(down) => down.run(&home, ui)?,
+        Command::Status(status) => status.run(&home, ui)?,
         Command::Provisioner(provisioner) => return provisioner.run(&home, ui),
         Command::Vm(vm) => return vm.run(&home, ui),
         Command::Distro(distro) => return distro.run(&home, ui),

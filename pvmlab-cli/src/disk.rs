@@ -1,7 +1,7 @@
 //! A machine's disk: a qcow2 file, blank or laid over an image's disk.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -28,6 +28,44 @@ pub(crate) fn create(path: &Path, content: Content<'_>, size: Size) -> Result<()
         qemu_img.args(["-F", "raw", "-b"]).arg(base);
     }
     qemu_img.arg(path).arg(size.bytes().to_string());
+    run(&mut qemu_img).inspect_err(|_| {
+        let _ = std::fs::remove_file(path);
+    })?;
+    // Of a machine that loses power, the definition must not be there without the disk.
+    std::fs::File::open(path)
+        .and_then(|disk| disk.sync_all())
+        .map_err(|error| anyhow::Error::from(error).context(format!("cannot write {}", path.display())).into())
+}
+
+/// How large the disk is that this file holds, for the machine that it belongs to.
+///
+/// # Errors
+/// It is missing, or no qcow2 file.
+pub(crate) fn size(path: &Path) -> Result<Size> {
+    let cannot = |problem: String| {
+        Failure::new(Kind::Failed, format!("cannot tell the size of {}: {problem}", path.display()))
+            .hinted("see what the file is with `qemu-img info`, or make the machine anew")
+    };
+    let mut header = [0; 32];
+    std::fs::File::open(path)
+        .and_then(|mut disk| disk.read_exact(&mut header))
+        .map_err(|error| cannot(error.to_string()))?;
+    // QEMU's docs/interop/qcow2: the header begins with a magic number; bytes 24 to 31 are the virtual size, big-endian.
+    match header.split_last_chunk() {
+        Some((rest, size)) if rest.starts_with(b"QFI\xfb") => Ok(Size(u64::from_be_bytes(*size))),
+        Some(_) | None => Err(cannot("it is no qcow2 file".to_owned())),
+    }
+}
+
+/// Makes a disk larger; a machine that runs must not have it.
+///
+/// # Errors
+/// `qemu-img` is missing or failed; then the disk is as it was.
+pub(crate) fn grow(path: &Path, size: Size) -> Result<()> {
+    run(Command::new("qemu-img").args(["resize", "-q", "-f", "qcow2"]).arg(path).arg(size.bytes().to_string()))
+}
+
+fn run(qemu_img: &mut Command) -> Result<()> {
     let output = qemu_img.stdin(Stdio::null()).output().map_err(|error| {
         let failure = Failure::new(Kind::Missing, format!("cannot run qemu-img: {error}"));
         match error.kind() {
@@ -36,12 +74,8 @@ pub(crate) fn create(path: &Path, content: Content<'_>, size: Size) -> Result<()
         }
     })?;
     if output.status.success() {
-        // Of a machine that loses power, the definition must not be there without the disk.
-        return std::fs::File::open(path)
-            .and_then(|disk| disk.sync_all())
-            .map_err(|error| anyhow::Error::from(error).context(format!("cannot write {}", path.display())).into());
+        return Ok(());
     }
-    let _ = std::fs::remove_file(path);
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.trim().trim_start_matches("qemu-img: ");
     let message = match (said, output.status) {
@@ -59,6 +93,9 @@ pub(crate) fn create(path: &Path, content: Content<'_>, size: Size) -> Result<()
 pub(crate) struct Size(u64);
 
 impl Size {
+    /// Of a machine that nobody gave another.
+    pub(crate) const USUAL: Self = Self(15 << 30);
+
     /// A size in bytes, rounded up to whole sectors.
     pub(crate) fn of_bytes(bytes: u64) -> Self {
         Self(bytes.next_multiple_of(512))
@@ -123,5 +160,19 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
         }
         assert_eq!(Size(3 << 29).to_string(), "1536M");
+    }
+
+    #[test]
+    fn a_disk_tells_its_size_and_grows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("web.qcow2");
+
+        create(&path, Content::Blank, Size(1 << 30)).expect("made");
+        assert_eq!(size(&path).expect("a size"), Size(1 << 30));
+        grow(&path, Size(2 << 30)).expect("larger");
+        assert_eq!(size(&path).expect("a size"), Size(2 << 30));
+
+        std::fs::write(&path, [0; 64]).expect("written");
+        assert!(size(&path).expect_err("no disk").to_string().ends_with("it is no qcow2 file"));
     }
 }

@@ -12,15 +12,7 @@ use anyhow::{Context as _, Result};
 /// # Errors
 /// The folder does not exist or is full; then the old file stands.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace_with_mode(path, [bytes], 0o644)
-}
-
-/// As [`replace`], for a file that only its owner may read.
-///
-/// # Errors
-/// As [`replace`].
-pub(crate) fn replace_secret(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace_with_mode(path, [bytes], 0o600)
+    replace_by_pieces(path, [bytes])
 }
 
 /// As [`replace`], without a copy of all that is written.
@@ -28,15 +20,11 @@ pub(crate) fn replace_secret(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`replace`].
 pub(crate) fn replace_by_pieces<'a>(path: &Path, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
-    replace_with_mode(path, pieces, 0o644)
-}
-
-fn replace_with_mode<'a>(path: &Path, pieces: impl IntoIterator<Item = &'a [u8]>, mode: u32) -> Result<()> {
     let folder = path.parent().context("a file is in a folder")?;
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
         pieces.into_iter().try_for_each(|piece| file.write_all(piece))?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         fs::File::open(folder)?.sync_all()
@@ -58,15 +46,5 @@ mod tests {
 
         assert_eq!(fs::read(&path).expect("read"), b"new");
         assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 1);
-    }
-
-    #[test]
-    fn a_secret_is_its_owners() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("id_ed25519");
-
-        replace_secret(&path, b"key").expect("written");
-
-        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     }
 }

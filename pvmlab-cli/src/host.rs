@@ -34,8 +34,6 @@ pub(crate) enum Os {
 pub(crate) enum Program {
     /// The emulator of one architecture.
     Qemu(Arch),
-    /// QEMU's tool for disk images.
-    QemuImg,
 }
 
 impl Host {
@@ -81,12 +79,11 @@ impl Host {
 
     fn how_to_install(&self, program: Program) -> &'static str {
         match (self.os, program) {
-            (Os::Macos, Program::Qemu(_) | Program::QemuImg) => "`brew install qemu`",
+            (Os::Macos, Program::Qemu(_)) => "`brew install qemu`",
             (Os::Linux, Program::Qemu(Arch::Aarch64)) => {
                 "package `qemu-system-arm` on Debian and Ubuntu, `qemu-system-aarch64` on Fedora and Arch"
             }
             (Os::Linux, Program::Qemu(Arch::X86_64)) => "package `qemu-system-x86`",
-            (Os::Linux, Program::QemuImg) => "package `qemu-utils` on Debian and Ubuntu, `qemu-img` on Fedora and Arch",
         }
     }
 }
@@ -104,7 +101,6 @@ impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Qemu(arch) => write!(f, "qemu-system-{arch}"),
-            Self::QemuImg => f.write_str("qemu-img"),
         }
     }
 }
@@ -117,11 +113,14 @@ mod tests {
     fn the_first_folder_that_has_a_program_wins() {
         let folders = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
         for folder in &folders {
-            std::fs::write(folder.path().join("qemu-img"), "").expect("a file");
+            std::fs::write(folder.path().join("qemu-system-aarch64"), "").expect("a file");
         }
         let host = host(Os::Linux, folders.iter().map(|folder| folder.path().to_owned()).collect());
 
-        assert_eq!(host.program(Program::QemuImg).expect("there"), folders[0].path().join("qemu-img"));
+        assert_eq!(
+            host.program(Program::Qemu(Arch::Aarch64)).expect("there"),
+            folders[0].path().join("qemu-system-aarch64")
+        );
     }
 
     #[test]

@@ -131,14 +131,6 @@ impl Image {
         })
     }
 
-    /// Reads every file and compares it with the manifest.
-    ///
-    /// # Errors
-    /// A file is missing, is not what the manifest says, or `progress` was interrupted.
-    pub(crate) fn verify(&self, progress: &Progress<'_>) -> Result<()> {
-        self.parts().iter().try_for_each(|part| self.verify_part(*part, progress))
-    }
-
     fn verify_part(&self, part: Part<'_>, progress: &Progress<'_>) -> Result<()> {
         let path = self.folder.join(part.name);
         let found = hashing::file(&path, progress)?;

@@ -15,10 +15,10 @@
 //! What is deliberately not here: what a machine boots and how it is installed. `pxe-server` decides that, inside the
 //! provisioner; this program writes definitions, runs QEMU and asks the server how far a boot got.
 
-#![allow(dead_code, reason = "rooms are built before the commands that use them")]
-
+mod boot;
 mod cli;
 mod commands;
+mod declared;
 mod disk;
 mod error;
 mod file;
@@ -36,10 +36,10 @@ mod progress;
 mod provisioner;
 mod qemu;
 mod removal;
-mod running;
 mod ssh;
 mod store;
 mod table;
 mod ui;
+mod waiting;
 
 pub use cli::{command, run};

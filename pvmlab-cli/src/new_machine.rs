@@ -14,10 +14,12 @@ use lab_model::{Arch, Definition, ImageName, MacAddr, Machine, MachineName, Role
 
 use crate::disk::{self, Content, Size};
 use crate::error::{Failure, Kind, Result};
+use crate::hardware::Hardware;
 use crate::home::{Home, Lock};
 use crate::images::{self, Image};
 use crate::interrupt::Interrupt;
 use crate::lab_network::{self, HostAddress, LabNetwork};
+use crate::network::Network;
 use crate::store::Store;
 use crate::ui::Ui;
 use crate::{file, ssh};
@@ -41,6 +43,8 @@ pub(crate) struct NewMachine {
     pub(crate) pxeboot: bool,
     pub(crate) memory_mib: Option<u32>,
     pub(crate) cpus: Option<u32>,
+    /// What is usual on this host otherwise.
+    pub(crate) network: Option<Network>,
 }
 
 impl NewMachine {
@@ -182,20 +186,16 @@ impl NewMachine {
         Ok(())
     }
 
-    /// What was not asked for is not written: it stays what is usual.
+    /// What nobody asked for is not written: it stays what is usual.
     fn write_hardware(&self, home: &Home) -> Result<()> {
-        if self.memory_mib.is_none() && self.cpus.is_none() {
-            return Ok(());
-        }
-        let usual_memory = match self.role {
-            Role::Provisioner => 4096,
-            Role::Target => 2048,
+        let usual = Hardware::usual(self.role);
+        let hardware = Hardware {
+            memory_mib: self.memory_mib.unwrap_or(usual.memory_mib),
+            cpus: self.cpus.unwrap_or(usual.cpus),
+            network: self.network.clone(),
+            ..usual.clone()
         };
-        let hardware = serde_json::json!({
-            "memory-mib": self.memory_mib.unwrap_or(usual_memory),
-            "cpus": self.cpus.unwrap_or(2),
-        });
-        Ok(file::replace(&home.hardware(&self.name), format!("{hardware:#}\n").as_bytes())?)
+        if hardware == usual { Ok(()) } else { hardware.write(home, &self.name) }
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod deploy;
 pub(crate) mod push;
 pub(crate) mod release;
 pub(crate) mod seed;
+pub(crate) mod serving;
 pub(crate) mod share;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -9,7 +9,7 @@ use lab_model::MachineName;
 
 use crate::error::Result;
 use crate::home::{Home, Lock};
-use crate::running;
+use crate::qemu::power::{self, Off, OffPatience};
 
 /// Removes everything that the lab has of `name`; whether there was anything.
 ///
@@ -18,7 +18,7 @@ use crate::running;
 /// # Errors
 /// A file belongs to somebody else; the others are gone then.
 pub(crate) fn remove(home: &Home, name: &MachineName, definition: Option<&str>, _lock: &Lock) -> Result<bool> {
-    let mut was = running::end(home, name.as_str())?;
+    let mut was = power::off(home, name, OffPatience::NONE)? != Off::Already;
     let written = definition.map(|file| home.vms().join(file));
     for path in written.into_iter().chain(files(home, name)) {
         was |= remove_path(&path)?;
@@ -63,9 +63,10 @@ fn files(home: &Home, name: &MachineName) -> Vec<PathBuf> {
         home.hardware(name),
         home.seed(name),
         home.seed_image(name),
-        home.monitors().join(format!("{name}.sock")),
         home.console_log(name),
         home.known_hosts(name),
+        home.log(&power::log_name(name)),
+        home.pid_file(&format!("{name}.console")),
     ]
 }
 

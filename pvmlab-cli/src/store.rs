@@ -246,15 +246,29 @@ impl Store {
                 .hinted(format!("remove it with `pvmlab vm clean {name}`"))
                 .hinted("another lab can be in another home: set PVMLAB_HOME"));
         }
+        self.check_others(definition, None, "with this provisioner")
+            .map_err(|failure| failure.hinted("choose other addresses, or remove that machine first"))
+    }
+
+    /// Whether the lab stays sound when the machine of `file` becomes what `definition` says.
+    ///
+    /// # Errors
+    /// It contradicts itself, the lab's network or another machine.
+    pub(crate) fn check_changed(&self, file: &str, definition: &Definition) -> Result<()> {
+        self.check_others(definition, Some(file), "so changed")
+    }
+
+    /// No definition, neither this one nor another, may be out of force because of it.
+    fn check_others(&self, definition: &Definition, instead_of: Option<&str>, when: &str) -> Result<()> {
         let text = serde_json::to_string(definition).context("a definition has a JSON form")?;
         let mut files = read_files(&self.home)?;
+        files.retain(|file| Some(file.file.as_str()) != instead_of);
         files.push(DefinitionFile { file: format!("{}.json", definition.name), text: Ok(text) });
         let with = Self::of(&self.home, files);
         let Some(BadDefinition { file, problem }) = with.bad.iter().find(|bad| !self.bad.contains(bad)) else {
             return Ok(());
         };
-        let message = format!("with this provisioner, {file} would no longer be in force: {problem}");
-        Err(Failure::new(Kind::Conflict, message).hinted("choose other addresses, or remove that machine first"))
+        Err(Failure::new(Kind::Conflict, format!("{when}, {file} would no longer be in force: {problem}")))
     }
 
     fn refusal(&self, invalid: &Invalid) -> Failure {

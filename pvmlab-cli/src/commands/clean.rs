@@ -1,10 +1,12 @@
 use std::fs;
 
+use lab_model::MachineName;
+
 use crate::error::Result;
 use crate::home::Home;
 use crate::network;
+use crate::qemu::power::{self, OffPatience};
 use crate::removal;
-use crate::running;
 use crate::ui::Ui;
 
 /// Stops every machine and removes what the lab generated; the SSH keys stay.
@@ -26,8 +28,8 @@ impl Clean {
             return Ok(());
         }
         let lock = home.lock()?;
-        for name in process_names(home) {
-            running::end(home, &name)?;
+        for name in machines(home) {
+            power::off(home, &name, OffPatience::NONE)?;
         }
         network::switch::stop(home)?;
         // The definitions first: a home without them is no lab any more.
@@ -50,9 +52,10 @@ impl Clean {
     }
 }
 
-fn process_names(home: &Home) -> Vec<String> {
+/// The machines that may run, defined or not.
+fn machines(home: &Home) -> Vec<MachineName> {
     let folder = home.root().join("pids");
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.filter_map(|name| Some(name.strip_suffix(".pid")?.to_owned())).collect()
+    names.filter_map(|name| name.strip_suffix(".pid")?.parse().ok()).collect()
 }

@@ -17,10 +17,10 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Provisioner {
     Create(create::Create),
-    Deploy(deploy::Deploy),
     Start(start::Start),
     Stop(stop::Stop),
     Status(status::Status),
+    Deploy(deploy::Deploy),
     Logs(logs::Logs),
 }
 
@@ -28,10 +28,10 @@ impl Provisioner {
     pub(crate) fn run(self, home: &Home, ui: Ui) -> Result<ExitCode> {
         match self {
             Self::Create(create) => create.run(home, ui)?,
-            Self::Deploy(deploy) => deploy.run(home, ui)?,
             Self::Start(start) => start.run(home, ui)?,
             Self::Stop(stop) => stop.run(home, ui)?,
             Self::Status(status) => status.run(home, ui)?,
+            Self::Deploy(deploy) => deploy.run(home, ui)?,
             Self::Logs(logs) => return logs.run(home),
         }
         Ok(ExitCode::SUCCESS)

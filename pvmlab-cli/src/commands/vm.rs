@@ -4,8 +4,13 @@ pub(crate) mod clean;
 pub(crate) mod console;
 pub(crate) mod copy;
 pub(crate) mod create;
+pub(crate) mod events;
 pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod reinstall;
 pub(crate) mod shell;
+pub(crate) mod start;
+pub(crate) mod stop;
 
 use std::process::ExitCode;
 
@@ -19,9 +24,14 @@ pub(crate) enum Vm {
     Create(create::Create),
     #[command(visible_alias = "ls")]
     List(list::List),
+    Start(start::Start),
+    Stop(stop::Stop),
+    Reinstall(reinstall::Reinstall),
     Console(console::Console),
     Shell(shell::Shell),
     Copy(copy::Copy),
+    Events(events::Events),
+    Logs(logs::Logs),
     Clean(clean::Clean),
 }
 
@@ -30,9 +40,14 @@ impl Vm {
         match self {
             Self::Create(create) => create.run(home, ui)?,
             Self::List(list) => list.run(home, ui)?,
+            Self::Start(start) => start.run(home, ui)?,
+            Self::Stop(stop) => stop.run(home, ui)?,
+            Self::Reinstall(reinstall) => reinstall.run(home, ui)?,
             Self::Console(console) => console.run(home, ui)?,
             Self::Shell(shell) => return shell.run(home),
             Self::Copy(copy) => return copy.run(home),
+            Self::Events(events) => events.run(home, ui)?,
+            Self::Logs(logs) => logs.run(home, ui)?,
             Self::Clean(clean) => clean.run(home, ui)?,
         }
         Ok(ExitCode::SUCCESS)

@@ -39,6 +39,11 @@ pub(crate) struct OffPatience {
     pub(crate) after_term: Duration,
 }
 
+impl OffPatience {
+    /// For a machine whose disk is about to go: it need not shut down.
+    pub(crate) const NONE: Self = Self { after_button: Duration::ZERO, after_term: Duration::from_secs(5) };
+}
+
 impl Default for OffPatience {
     fn default() -> Self {
         Self { after_button: Duration::from_secs(10), after_term: Duration::from_secs(5) }
@@ -66,18 +71,23 @@ pub(crate) fn running(home: &Home, name: &MachineName) -> Result<Option<Running>
     process::find(&home.pid_file(name.as_str()))
 }
 
+/// Asked before anything is prepared for a start.
+///
+/// # Errors
+/// The machine is on already.
+pub(crate) fn refuse_running(home: &Home, name: &MachineName) -> Result<()> {
+    let Some(running) = running(home, name)? else { return Ok(()) };
+    let message = format!("machine `{name}` is running already (process {})", running.pid());
+    Err(Failure::new(Kind::Conflict, message)
+        .hinted(format!("look at it with `pvmlab vm console {name}`, or stop it with `pvmlab vm stop {name}`")))
+}
+
 /// Switches a machine on: it runs when this comes back, or nothing of it is left.
 ///
 /// # Errors
 /// It is on already, QEMU refuses (the message has what it said), or an interruption.
 pub(crate) fn on(guest: &Guest, platform: &Platform, home: &Home, _lock: &Lock, interrupt: &Interrupt) -> Result<()> {
-    if let Some(running) = running(home, &guest.name)? {
-        let message = format!("machine `{}` is running already (process {})", guest.name, running.pid());
-        return Err(Failure::new(Kind::Conflict, message).hinted(format!(
-            "look at it with `pvmlab vm console {0}`, or stop it with `pvmlab vm stop {0}`",
-            guest.name
-        )));
-    }
+    refuse_running(home, &guest.name)?;
     interrupt.check()?;
     platform.firmware.copy_variables(&guest.variables)?;
     socket::prepare(&guest.monitor)?;

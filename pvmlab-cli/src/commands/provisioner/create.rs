@@ -8,6 +8,7 @@ use crate::disk::Size;
 use crate::error::Result;
 use crate::home::Home;
 use crate::lab_network::HostAddress;
+use crate::network::Network;
 use crate::new_machine::NewMachine;
 use crate::removal;
 use crate::ui::Ui;
@@ -46,6 +47,10 @@ pub(crate) struct Create {
     /// How many processors it has; 2 otherwise.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
     cpus: Option<u32>,
+    /// What its interface on the lab's network is plugged into: switch, bridge, bridge:NAME or socket-vmnet; what is usual on
+    /// this host otherwise.
+    #[arg(long, value_name = "KIND")]
+    network: Option<Network>,
 }
 
 impl Create {
@@ -64,6 +69,7 @@ impl Create {
             pxeboot: false,
             memory_mib: self.memory,
             cpus: self.cpus,
+            network: self.network,
         };
         let machine = new.create(home, &lock, ui)?;
         ui.say(format_args!("made provisioner `{}`", machine.name));

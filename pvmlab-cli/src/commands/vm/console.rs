@@ -24,6 +24,11 @@ pub(crate) struct Console {
 }
 
 impl Console {
+    /// The console of this machine.
+    pub(crate) fn of(name: MachineName) -> Self {
+        Self { name }
+    }
+
     pub(crate) fn run(self, home: &Home, ui: Ui) -> Result<()> {
         let name = &self.name;
         home.require()?;

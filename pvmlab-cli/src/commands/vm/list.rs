@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::home::Home;
-use crate::running;
+use crate::qemu::power;
 use crate::store::{BadDefinition, Store, Stored};
 use crate::table::table;
 use crate::ui::Ui;
@@ -27,7 +27,7 @@ impl List {
             ui.say("there are no machines yet: make one with `pvmlab provisioner create`");
             return Ok(());
         }
-        let machines = store.machines().iter().map(|stored| Row::of(home, stored)).collect();
+        let machines = store.machines().iter().map(|stored| Row::of(home, stored)).collect::<Result<_>>()?;
         ui.data(&Listing { machines, bad: store.bad().to_vec() }, |listing| {
             let headings = ["NAME", "ARCH", "BOOT", "IPV4", "IPV6", "MAC", "DISTRO", "STATUS"];
             table(headings, &listing.machines.iter().map(Row::cells).collect::<Vec<_>>())
@@ -69,8 +69,9 @@ enum Status {
 }
 
 impl Row {
-    fn of(home: &Home, Stored { definition, machine, .. }: &Stored) -> Self {
-        Self {
+    fn of(home: &Home, Stored { definition, machine, .. }: &Stored) -> Result<Self> {
+        let running = power::running(home, &machine.name)?.is_some();
+        Ok(Self {
             name: machine.name.clone(),
             role: machine.role,
             arch: machine.arch,
@@ -79,8 +80,8 @@ impl Row {
             ipv6: machine.ipv6,
             mac: machine.mac,
             distro: definition.distro.clone(),
-            status: if running::is_running(home, machine.name.as_str()) { Status::Running } else { Status::Stopped },
-        }
+            status: if running { Status::Running } else { Status::Stopped },
+        })
     }
 
     fn cells(&self) -> [String; 8] {

@@ -1,0 +1,181 @@
+//! From a lab file to what [`crate::plan`] compares, and from its changes back to files.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use lab_model::{Definition, MachineName, Role};
+
+use crate::disk::{self, Size};
+use crate::error::{Failure, Kind, Result};
+use crate::hardware::Hardware;
+use crate::home::{Home, Lock};
+use crate::lab_file::{DeclaredProvisioner, DeclaredTarget, LabFile};
+use crate::lab_network::HostAddress;
+use crate::new_machine::NewMachine;
+use crate::plan::{Change, Present, Wanted};
+use crate::qemu::power;
+use crate::store::Store;
+
+/// A machine that a lab file names.
+#[derive(Clone, Debug)]
+pub(crate) struct Declared {
+    pub(crate) name: MachineName,
+    /// What is compared with the machine that there is.
+    pub(crate) wanted: Wanted,
+    /// How it is made where there is none.
+    pub(crate) new: NewMachine,
+}
+
+/// Every machine of a lab file, the provisioner first.
+///
+/// # Errors
+/// A value makes no sense; the message names its key.
+pub(crate) fn machines(file: &LabFile) -> Result<Vec<Declared>> {
+    let targets = file.targets.iter().map(|(name, target)| of_target(name, target));
+    std::iter::once(of_provisioner(&file.provisioner)).chain(targets).collect()
+}
+
+/// The machines that there are.
+///
+/// # Errors
+/// A machine's disk or hardware cannot be read.
+pub(crate) fn present(store: &Store, home: &Home) -> Result<BTreeMap<MachineName, Present>> {
+    let machines = store.machines().iter().map(|stored| {
+        let (definition, machine) = (&stored.definition, &stored.machine);
+        let hardware = Hardware::read(home, &machine.name, machine.role)?;
+        let present = Present {
+            arch: machine.arch,
+            mac: machine.mac,
+            ip: machine.address.map(|address| address.to_string()).unwrap_or_default(),
+            ipv6: machine.ipv6.map(|address| address.to_string()).unwrap_or_default(),
+            pxeboot: definition.pxeboot,
+            distro: definition.distro.clone(),
+            disk_bytes: disk::size(&home.disk(&machine.name))?.bytes(),
+            memory_mib: hardware.memory_mib,
+            cpus: hardware.cpus,
+            running: power::running(home, &machine.name)?.is_some(),
+        };
+        Ok((machine.name.clone(), present))
+    });
+    machines.collect()
+}
+
+/// Makes a machine what the file says.
+///
+/// # Errors
+/// The changed definition contradicts another machine's, or a disk cannot grow; then nothing was changed by this machine's
+/// definition.
+pub(crate) fn change(name: &MachineName, changes: &[Change], home: &Home, _lock: &Lock) -> Result<()> {
+    let store = Store::read(home)?;
+    let stored = store.find(name)?;
+    let mut definition = stored.definition.clone();
+    let mut hardware = Hardware::read(home, name, stored.machine.role)?;
+    let mut larger = None;
+    for change in changes {
+        match change {
+            Change::Ip(ip) => definition.ip.clone_from(ip),
+            Change::Ipv6(ipv6) => definition.ipv6.clone_from(ipv6),
+            Change::Pxeboot(pxeboot) => definition.pxeboot = *pxeboot,
+            Change::Distro(distro) => definition.distro = Some(distro.clone()),
+            Change::Disk(bytes) => larger = Some(Size::of_bytes(*bytes)),
+            Change::Memory(mib) => hardware.memory_mib = *mib,
+            Change::Cpus(count) => hardware.cpus = *count,
+        }
+    }
+    if definition != stored.definition {
+        store.check_changed(&stored.file, &definition)?;
+    }
+    hardware.check()?;
+    if let Some(size) = larger {
+        disk::grow(&home.disk(name), size)?;
+    }
+    if hardware != Hardware::read(home, name, stored.machine.role)? {
+        hardware.write(home, name)?;
+    }
+    if definition == stored.definition { Ok(()) } else { write(&definition, &stored.file, home) }
+}
+
+/// A definition that somebody wrote as TOML becomes JSON, the form that this command writes.
+pub(crate) fn write(definition: &Definition, file: &str, home: &Home) -> Result<()> {
+    Store::write(home, definition)?;
+    let written = home.definition(&definition.name);
+    let former = home.vms().join(file);
+    if former != written {
+        crate::removal::remove_path(&former)?;
+    }
+    Ok(())
+}
+
+fn of_provisioner(declared: &DeclaredProvisioner) -> Result<Declared> {
+    let DeclaredProvisioner { name, ip, ipv6, arch, mac, distro, disk_size, memory_mib, cpus } = declared;
+    let key = |key: &str| format!("provisioner.{key}");
+    let ipv6: Option<HostAddress<Ipv6Addr>> = parsed(ipv6.as_deref(), &key("ipv6"))?;
+    let size: Option<Size> = parsed(disk_size.as_deref(), &key("disk-size"))?;
+    let wanted = Wanted {
+        arch: *arch,
+        mac: *mac,
+        ip: Some(ip.address().to_string()),
+        ipv6: ipv6.map(|ipv6| ipv6.address.to_string()),
+        pxeboot: None,
+        // A provisioner is not installed anew.
+        distro: None,
+        disk_bytes: size.map(Size::bytes),
+        memory_mib: *memory_mib,
+        cpus: *cpus,
+    };
+    let new = NewMachine {
+        name: name.clone(),
+        role: Role::Provisioner,
+        arch: *arch,
+        ip: Some(HostAddress { address: ip.address(), prefix: Some(ip.prefix()) }),
+        ipv6,
+        mac: *mac,
+        distro: distro.clone(),
+        disk_size: size.unwrap_or(Size::USUAL),
+        pxeboot: false,
+        memory_mib: *memory_mib,
+        cpus: *cpus,
+        network: None,
+    };
+    Ok(Declared { name: name.clone(), wanted, new })
+}
+
+fn of_target(name: &MachineName, declared: &DeclaredTarget) -> Result<Declared> {
+    let DeclaredTarget { ip, ipv6, pxeboot, arch, mac, distro, disk_size, memory_mib, cpus } = declared;
+    let key = |key: &str| format!("targets.{name}.{key}");
+    let ip: Option<HostAddress<Ipv4Addr>> = parsed(ip.as_deref(), &key("ip"))?;
+    let ipv6: Option<HostAddress<Ipv6Addr>> = parsed(ipv6.as_deref(), &key("ipv6"))?;
+    let size: Option<Size> = parsed(disk_size.as_deref(), &key("disk-size"))?;
+    let wanted = Wanted {
+        arch: *arch,
+        mac: *mac,
+        ip: ip.map(|ip| ip.address.to_string()),
+        ipv6: ipv6.map(|ipv6| ipv6.address.to_string()),
+        pxeboot: Some(*pxeboot),
+        distro: distro.clone(),
+        disk_bytes: size.map(Size::bytes),
+        memory_mib: *memory_mib,
+        cpus: *cpus,
+    };
+    let new = NewMachine {
+        name: name.clone(),
+        role: Role::Target,
+        arch: *arch,
+        ip,
+        ipv6,
+        mac: *mac,
+        distro: distro.clone(),
+        disk_size: size.unwrap_or(Size::USUAL),
+        pxeboot: *pxeboot,
+        memory_mib: *memory_mib,
+        cpus: *cpus,
+        network: None,
+    };
+    Ok(Declared { name: name.clone(), wanted, new })
+}
+
+fn parsed<T: FromStr<Err: Display>>(text: Option<&str>, key: &str) -> Result<Option<T>> {
+    text.map(|text| text.parse().map_err(|error| Failure::new(Kind::Usage, format!("{key}: {error}")))).transpose()
+}
