@@ -37,16 +37,29 @@ pub fn bound(program: impl AsRef<OsStr>) -> Command {
 /// As [`bound`], without any privilege: as `nobody` where this process is root, and always without capabilities.
 pub fn bound_without_privilege(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--no-new-privs"]);
+    command.args(["--pdeathsig", "KILL"]);
+    drop_privileges(&mut command);
+    command.arg("--");
+    add_program(&mut command, program);
+    command
+}
+
+/// As [`bound_without_privilege`], for a program that outlives this one.
+pub(crate) fn unbound_without_privilege(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    drop_privileges(&mut command);
+    command.arg("--").arg(program);
+    command
+}
+
+fn drop_privileges(command: &mut Command) {
+    command.arg("--no-new-privs");
     if geteuid().is_root() {
         command.args(["--bounding-set=-all", "--inh-caps=-all"]);
         if owns_every_user() {
             command.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"]);
         }
     }
-    command.arg("--");
-    add_program(&mut command, program);
-    command
 }
 
 /// A parent that ended before the kernel knew of the bond has sent no signal; but then the parent is another by now.

@@ -13,7 +13,7 @@ use lab_model::{Arch, ImageName};
 use tempfile::TempDir;
 
 use crate::{
-    process::{bound_without_privilege, own_without_privilege},
+    process::{own_without_privilege, unbound_without_privilege},
     server::share,
     supplies::Supplies,
 };
@@ -41,7 +41,7 @@ impl VirtualLab {
         let from = supplies.command.parent().context("a program is in a folder")?;
         let programs = share(from, &folder.path().join("bin"))?;
         let home = folder.path().join("lab");
-        let mut keeper = bound_to_nobody("sh");
+        let mut keeper = unbound_without_privilege("sh");
         keeper.args(["-c", "cat >/dev/null; exec \"$0\" clean --purge"]).arg(programs.join("pvmlab"));
         environment(&mut keeper, &home);
         let keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -83,11 +83,10 @@ impl VirtualLab {
     /// # Errors
     /// It does not end in time.
     pub fn run<S: AsRef<OsStr>>(&self, limit: Duration, arguments: &[S]) -> Result<Output> {
-        let mut command = Command::new("timeout");
+        let mut command = unbound_without_privilege("timeout");
         // Ctrl-C first: what a person would do.
         command.args(["--signal=INT", "--kill-after=60"]).arg(limit.as_secs().to_string());
-        let inner = bound_without_privilege(self.programs.join("pvmlab"));
-        command.arg(inner.get_program()).args(inner.get_args()).args(arguments);
+        command.arg(self.programs.join("pvmlab")).args(arguments);
         environment(&mut command, &self.home);
         let output = command.stdin(Stdio::null()).output().context("cannot run timeout")?;
         ensure!(output.status.code() != Some(TIMED_OUT), "{command:?} took more than {limit:?}: {}", said(&output));
@@ -147,22 +146,16 @@ const TIMED_OUT: i32 = 124;
 
 const LOG_LINES: usize = 40;
 
+/// Two emulated machines at once share two cores.
+const WAIT_SECONDS: &str = "1400";
+
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// As [`bound_without_privilege`], for a program that outlives this process.
-fn bound_to_nobody(program: &str) -> Command {
-    let bound = bound_without_privilege(program);
-    let mut command = Command::new(bound.get_program());
-    let words: Vec<_> = bound.get_args().collect();
-    // Without `--pdeathsig KILL`, which come first.
-    command.args(&words[2..]);
-    command
 }
 
 /// Nothing of the person who runs the test: neither their lab nor their keys.
 fn environment(command: &mut Command, home: &Path) {
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("PVMLAB_HOME", home).env("HOME", home).env("PVMLAB_QEMU_ACCEL", "tcg");
+    command.env("PVMLAB_WAIT_TIMEOUT", WAIT_SECONDS);
 }
