@@ -11,8 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use lab_model::{
-    AfterInstall, Arch, Definition, Event, ImageName, LabStatus, MacAddr, Machine, MachineName, MachineStatus, Role,
-    Stage, What,
+    Arch, Definition, Event, ImageName, LabStatus, MacAddr, Machine, MachineName, MachineStatus, Stage, What,
 };
 use tempfile::TempDir;
 
@@ -164,23 +163,10 @@ impl Lab {
     /// A machine that gets `image` installed, and lets the lab's key log in.
     pub fn target(&self, name: MachineName, arch: Arch, mac: MacAddr, image: ImageName) -> Definition {
         Definition {
-            name,
-            role: Role::Target,
-            arch,
-            mac,
-            ip: String::new(),
-            subnet: String::new(),
-            ipv6: String::new(),
-            subnetv6: String::new(),
-            ssh_port: 0,
             pxeboot: true,
             distro: Some(image),
             ssh_key: self.key.public().to_owned(),
-            kernel: String::new(),
-            initrd: String::new(),
-            disk: String::new(),
-            after_install: AfterInstall::Reboot,
-            installer_shell: false,
+            ..Definition::new(name, arch, mac)
         }
     }
 
