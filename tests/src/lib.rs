@@ -14,6 +14,7 @@ mod host;
 mod lab;
 mod logs;
 mod namespace;
+pub mod outside;
 pub mod process;
 mod qmp;
 mod server;

@@ -1,7 +1,8 @@
 //! A lab of virtual machines, as a person without privileges has it: a home of their own, and the command `pvmlab`.
 
 use std::{
-    ffi::OsStr,
+    env,
+    ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -23,6 +24,7 @@ use crate::{
 pub struct VirtualLab {
     programs: PathBuf,
     home: PathBuf,
+    accelerator: Option<OsString>,
     /// Waits for the end of its standard input.
     keeper: Child,
     /// Last: what runs in it ends first.
@@ -30,11 +32,23 @@ pub struct VirtualLab {
 }
 
 impl VirtualLab {
-    /// An empty lab with the programs that `supplies` has.
+    /// An empty lab with the programs that `supplies` has; its machines are emulated, as everywhere in tests.
     ///
     /// # Errors
     /// There are none, or they cannot be copied to where a user without privileges can read them.
     pub fn new(supplies: &Supplies) -> Result<Self> {
+        Self::accelerated(supplies, Some("tcg".into()))
+    }
+
+    /// As [`VirtualLab::new`], with the accelerator that `pvmlab` finds, or the one that it is told by the environment.
+    ///
+    /// # Errors
+    /// Those of [`VirtualLab::new`].
+    pub fn as_the_host_is(supplies: &Supplies) -> Result<Self> {
+        Self::accelerated(supplies, env::var_os(ACCELERATOR))
+    }
+
+    fn accelerated(supplies: &Supplies, accelerator: Option<OsString>) -> Result<Self> {
         // Control sockets are in the home, and their paths are short by nature (unix(7): 107 bytes).
         let folder = tempfile::Builder::new().prefix("pvm-").tempdir_in("/tmp")?;
         own_without_privilege(folder.path())?;
@@ -42,10 +56,12 @@ impl VirtualLab {
         let programs = share(from, &folder.path().join("bin"))?;
         let home = folder.path().join("lab");
         let mut keeper = unbound_without_privilege("sh");
-        keeper.args(["-c", "cat >/dev/null; exec \"$0\" clean --purge"]).arg(programs.join("pvmlab"));
-        environment(&mut keeper, &home);
+        // Ctrl-C is for everybody in the terminal's foreground, but somebody has to clean up.
+        let keep = "trap '' HUP INT TERM; cat >/dev/null; exec \"$0\" clean --purge";
+        keeper.args(["-c", keep]).arg(programs.join("pvmlab"));
+        environment(&mut keeper, &home, accelerator.as_deref());
         let keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Ok(Self { programs, home, keeper: keeper.context("cannot start sh")?, folder })
+        Ok(Self { programs, home, accelerator, keeper: keeper.context("cannot start sh")?, folder })
     }
 
     /// The lab's home.
@@ -78,6 +94,14 @@ impl VirtualLab {
         self.programs.join(arch.as_str()).join("pxe-server")
     }
 
+    /// `pvmlab` with these arguments, as the lab's user runs it.
+    pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = unbound_without_privilege(self.programs.join("pvmlab"));
+        command.args(arguments);
+        environment(&mut command, &self.home, self.accelerator.as_deref());
+        command
+    }
+
     /// Runs `pvmlab` to its end, for at most `limit`, and returns what came of it.
     ///
     /// # Errors
@@ -87,7 +111,7 @@ impl VirtualLab {
         // Ctrl-C first: what a person would do.
         command.args(["--signal=INT", "--kill-after=60"]).arg(limit.as_secs().to_string());
         command.arg(self.programs.join("pvmlab")).args(arguments);
-        environment(&mut command, &self.home);
+        environment(&mut command, &self.home, self.accelerator.as_deref());
         let output = command.stdin(Stdio::null()).output().context("cannot run timeout")?;
         ensure!(output.status.code() != Some(TIMED_OUT), "{command:?} took more than {limit:?}: {}", said(&output));
         Ok(output)
@@ -154,8 +178,12 @@ fn said(output: &Output) -> String {
 }
 
 /// Nothing of the person who runs the test: neither their lab nor their keys.
-fn environment(command: &mut Command, home: &Path) {
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("PVMLAB_HOME", home).env("HOME", home).env("PVMLAB_QEMU_ACCEL", "tcg");
-    command.env("PVMLAB_WAIT_TIMEOUT", WAIT_SECONDS);
+fn environment(command: &mut Command, home: &Path, accelerator: Option<&OsStr>) {
+    command
+        .env_clear()
+        .envs(["PATH", "TERM", "NO_COLOR"].into_iter().filter_map(|name| Some((name, env::var_os(name)?))));
+    command.env("PVMLAB_HOME", home).env("HOME", home).env("PVMLAB_WAIT_TIMEOUT", WAIT_SECONDS);
+    command.envs(accelerator.map(|accelerator| (ACCELERATOR, accelerator)));
 }
+
+const ACCELERATOR: &str = "PVMLAB_QEMU_ACCEL";

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use lab_model::{Arch, Stage};
-use lab_tests::{Supplies, VirtualLab};
+use lab_tests::{Supplies, VirtualLab, outside};
 use serde_json::Value;
 
-use crate::{broken_server, web_server};
+use crate::broken_server;
 
 #[test]
 fn a_lab_lives_without_any_privilege() {
@@ -20,13 +20,13 @@ fn a_lab_lives_without_any_privilege() {
         lab.succeed(COPY, &["distro", "add", folder.to_str().unwrap()]).unwrap();
     }
     provisioner(&lab);
-    let port = web_server::start(PAGE);
-    target(&lab, "web", "aarch64", port);
+    let outside = outside::serve(PAGE).unwrap();
+    target(&lab, "web", "aarch64", &outside);
 
     deploys(&lab);
 
     lab.succeed(STOP, &["vm", "stop", "web"]).unwrap();
-    target(&lab, "box", "x86_64", port);
+    target(&lab, "box", "x86_64", &outside);
     lab.succeed(STOP, &["vm", "stop", "box"]).unwrap();
     lab.succeed(STOP, &["vm", "stop", "provisioner"]).unwrap();
     lab.succeed(STOP, &["clean", "--purge"]).unwrap();
@@ -52,7 +52,7 @@ fn provisioner(lab: &VirtualLab) {
 }
 
 /// Installed over the network; reached by SSH and SCP; reaches the world through the provisioner.
-fn target(lab: &VirtualLab, name: &str, arch: &str, outside: u16) {
+fn target(lab: &VirtualLab, name: &str, arch: &str, outside: &str) {
     let create = ["vm", "create", name, "--pxeboot", "--arch", arch, "--distro", "debian-12", "--disk-size", "4G"];
     lab.succeed(COPY, &[&create[..], &["--memory", "1024"]].concat()).unwrap();
 
@@ -62,7 +62,7 @@ fn target(lab: &VirtualLab, name: &str, arch: &str, outside: u16) {
     assert_eq!(shell("hostname").trim(), name);
     let exit = lab.run(SSH, &["vm", "shell", name, "exit 7"]).unwrap();
     assert_eq!(exit.status.code(), Some(7), "the command's own exit code");
-    assert_eq!(shell(&format!("curl --silent --max-time 60 http://10.0.2.2:{outside}/")), PAGE);
+    assert_eq!(shell(&format!("curl --silent --max-time 60 {outside}")), PAGE);
 
     let folder = lab.folder("files").unwrap();
     let (there, back) = (folder.join("there"), folder.join("back"));

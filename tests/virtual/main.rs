@@ -11,4 +11,3 @@
 
 mod broken_server;
 mod lab;
-mod web_server;

@@ -1,105 +1,104 @@
-//! `cargo xtask demo`: one machine, from a blank disk to its answer over SSH.
+//! `cargo xtask demo`: a whole lab, from nothing to the answer of a machine that began with a blank disk.
 //!
-//! As root the machine is on a network of its own, with DHCP and TFTP from our server as in a real lab. For an ordinary
-//! user it is on the emulator's network and starts from a USB stick, and our server speaks HTTP alone.
+//! It types what a person would type: every line that begins with `$` is a command of `pvmlab`, run without any privilege in a
+//! home of its own, with its own output below. Whatever happens, nothing of the lab is left.
 
-mod interruption;
-mod progress;
-
-use std::{thread, time::Duration};
+use std::{
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use anyhow::{Context, Result, ensure};
-use lab_model::{Arch, MacAddr, Stage};
-use lab_tests::{Guest, Hardware, Lab, Link, Login, Service, timeline};
+use lab_model::Arch;
+use lab_tests::{VirtualLab, outside};
+use signal_hook::{consts::SIGINT, flag};
 
 use crate::{packages::Consent, supplies};
-use interruption::Interruption;
-use progress::Progress;
 
-/// Shows one machine from power-on to its answer over SSH.
+/// Shows a lab: a provisioner, and a blank machine that is installed by it and answers over SSH.
 #[derive(clap::Args)]
-#[command(after_help = "Example: cargo xtask demo --arch x86_64")]
+#[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --arch x86_64")]
 pub(crate) struct Arguments {
-    /// The machine's processor.
+    /// The processor of both machines.
     #[arg(long, default_value = "aarch64")]
     arch: Arch,
 }
 
 /// Runs `cargo xtask demo`.
 pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
-    let supplies = supplies::gather(&[arguments.arch], consent)?;
-    let interruption = Interruption::watch()?;
+    let arch = arguments.arch;
+    let supplies = supplies::gather_virtual(&[arch], &[arch], consent)?;
+    let demo = Demo { lab: VirtualLab::as_the_host_is(&supplies)?, started: Instant::now(), stop: Arc::default() };
+    flag::register(SIGINT, demo.stop.clone()).context("cannot hold back Ctrl-C")?;
+    let image = demo.lab.image(&supplies, &supplies::image(), arch)?;
+    let image = image.to_str().context("an image is in a folder with a plain name")?;
+    let page = outside::serve(PAGE)?;
 
-    let service = if nix::unistd::geteuid().is_root() { Service::Network } else { Service::http_only()? };
-    let lab = Lab::start(service, &supplies)?;
-    let definition = lab.target("demo".parse()?, arguments.arch, MAC, supplies::image());
-    lab.define(&definition)?;
-    println!("{}", introduction(service, arguments.arch));
-
-    let link = lab.link(MAC)?;
-    let mut hardware = Hardware::new(arguments.arch, MAC, link.clone())?.with_blank_disk(DISK_GIB)?;
-    let stick = matches!(link, Link::User { .. }).then(|| lab.usb_stick(arguments.arch)).transpose()?;
-    if let Some(stick) = &stick {
-        hardware = hardware.with_usb_stick(stick.path());
-    }
-    let guest = Guest::power_on(&hardware)?;
-    if let Err(error) = follow(&lab, &interruption) {
-        interruption.check()?;
-        return Err(error.context(format!("The console showed last:\n{}", guest.console().tail())));
-    }
-
-    let machine = lab.machine(MAC)?.context("the server has forgotten its machine")?;
-    let login = lab.login(&machine, &link)?;
-    let host_name = ask_its_name(&login)?;
-    println!("\nWhat happened:\n{}", timeline::table(&lab.events()?));
-    ensure!(host_name == definition.name.as_str(), "it calls itself {host_name}");
+    println!("A lab of two {arch} machines; the disk of one is blank.");
+    demo.show("setup")?;
+    demo.show(&format!("distro add {image}"))?;
+    demo.show(&format!("provisioner create provisioner --ip 192.168.105.1/24 --arch {arch} {SMALL}"))?;
+    demo.show("vm start provisioner --wait")?;
+    demo.show(&format!("vm create {NAME} --pxeboot --arch {arch} --disk-size 4G {SMALL}"))?;
+    demo.show(&format!("vm start {NAME} --wait"))?;
+    demo.show(&format!("vm events {NAME}"))?;
+    let host_name = demo.ask("hostname")?;
+    ensure!(host_name == NAME, "it calls itself {host_name}: expected {NAME}");
+    let answer = demo.ask(&format!("curl --silent --show-error --max-time 60 {page}"))?;
+    ensure!(answer == PAGE, "a server outside of the lab answered {answer:?}: expected {PAGE:?}");
+    demo.show("clean --purge")?;
+    println!("\nAll of it in {} s, and nothing is left.", demo.started.elapsed().as_secs());
     Ok(())
 }
 
-const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0x77, 0, 0x01]);
+/// The machine with the blank disk.
+const NAME: &str = "demo";
 
-/// More than twice what the image has: its root file system grows.
-const DISK_GIB: u64 = 4;
+/// What its request through the provisioner's NAT brings.
+const PAGE: &str = "reached through NAT";
 
-fn introduction(service: Service, arch: Arch) -> String {
-    let network = match service {
-        Service::Network => "DHCP, TFTP and HTTP come from pxe-server",
-        Service::HttpOnly(_) => "it starts iPXE from a USB stick, all else comes from pxe-server over HTTP",
-    };
-    format!("A blank {arch} machine is switched on; {network}.\n")
+/// Both fit on any laptop.
+const SMALL: &str = "--memory 1024";
+
+/// A lab that is shown.
+struct Demo {
+    lab: VirtualLab,
+    started: Instant,
+    /// Set by Ctrl-C, which the command that runs gets from the terminal too.
+    stop: Arc<AtomicBool>,
 }
 
-/// Shows how far the machine is until it is up.
-fn follow(lab: &Lab, interruption: &Interruption) -> Result<()> {
-    let mut progress = Progress::start();
-    loop {
-        interruption.check()?;
-        let machine = lab.machine(MAC)?;
-        progress.show(&lab.events()?, machine.as_ref().and_then(|machine| machine.percent));
-        if let Some(machine) = machine {
-            if machine.stage == Some(Stage::Up) {
-                return Ok(());
-            }
-            let silence = progress.since_the_latest();
-            let patience = if machine.stage < Some(Stage::Installer) { FIRMWARE_PATIENCE } else { SYSTEM_PATIENCE };
-            ensure!(silence < patience, "nothing happened for {} s: {machine:?}", silence.as_secs());
-        }
-        thread::park_timeout(POLL_INTERVAL);
+impl Demo {
+    /// Runs a command in the sight of everybody.
+    fn show(&self, words: &str) -> Result<()> {
+        let status = self.command(words).status().context("cannot run pvmlab")?;
+        self.check(words, status.success())
     }
-}
 
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
+    /// Has the machine run a command, and returns what it printed, less the end of the line.
+    fn ask(&self, remote: &str) -> Result<String> {
+        let words = format!("vm shell {NAME} {remote}");
+        let output = self.command(&words).stderr(Stdio::inherit()).output().context("cannot run pvmlab")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        println!("{}", text.trim_end());
+        self.check(&words, output.status.success())?;
+        Ok(text.trim_end().to_owned())
+    }
 
-/// Firmware that gave up says nothing more.
-const FIRMWARE_PATIENCE: Duration = Duration::from_secs(120);
+    fn command(&self, words: &str) -> Command {
+        println!("\n[{:>4} s] $ pvmlab {words}", self.started.elapsed().as_secs());
+        let mut command = self.lab.command(&words.split(' ').collect::<Vec<_>>());
+        command.stdin(Stdio::null());
+        command
+    }
 
-/// The longest silence is that of a kernel and cloud-init under emulation.
-const SYSTEM_PATIENCE: Duration = Duration::from_secs(600);
-
-fn ask_its_name(login: &Login<'_>) -> Result<String> {
-    let port = if login.port == 22 { String::new() } else { format!("-p {} ", login.port) };
-    println!("\n$ ssh {port}{}@{} hostname", login.user, login.address);
-    let answer = login.run("hostname")?;
-    print!("{answer}");
-    Ok(answer.trim_end().to_owned())
+    fn check(&self, words: &str, success: bool) -> Result<()> {
+        ensure!(!self.stop.load(Ordering::SeqCst), "interrupted");
+        ensure!(success, "`pvmlab {words}` failed; the machines' consoles showed last:\n{}", self.lab.logs());
+        Ok(())
+    }
 }
