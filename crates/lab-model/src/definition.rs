@@ -3,9 +3,11 @@
 //! The keys are the ones that the first pvmlab wrote to `vms/<name>.json`, so its files are read as they are; TOML with
 //! the same keys is for people who write definitions by hand. A definition is only words: [`crate::Machine`] is what they mean.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Arch, ImageName, MacAddr, MachineName};
+use crate::{Arch, ImageName, MacAddr, MachineName, ProfileName};
 
 /// A machine as written; every value has its type, but nothing has been checked against the network or other machines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,9 +40,15 @@ pub struct Definition {
     /// Whether it boots from the network when its disk does not boot.
     #[serde(default)]
     pub pxeboot: bool,
-    /// The image that is installed on it; needed with `pxeboot`.
+    /// The image that is installed on it; needed with `pxeboot`, unless its profile needs none.
     #[serde(default, deserialize_with = "empty_is_none", skip_serializing_if = "Option::is_none")]
     pub distro: Option<ImageName>,
+    /// What it boots from the network; without it the first profile that is for machines like it, else `distro` is installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileName>,
+    /// Values of its own for the templates of its profile.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vars: BTreeMap<String, String>,
     /// One public key, or several on lines of their own, in `authorized_keys` form, that may log in.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ssh_key: String,
@@ -131,6 +139,8 @@ impl Definition {
             ssh_port: 0,
             pxeboot: false,
             distro: None,
+            profile: None,
+            vars: BTreeMap::new(),
             ssh_key: String::new(),
             kernel: String::new(),
             initrd: String::new(),

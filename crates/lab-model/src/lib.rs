@@ -42,7 +42,7 @@ pub use manifest::{
     Compression, DiskImage, FILE_NAME as MANIFEST_FILE, FileName, ImageFile, ImageManifest, InvalidManifest,
     NotFileName, NotSha256, Sha256,
 };
-pub use name::{ImageName, InvalidName, MachineName};
+pub use name::{ImageName, InvalidName, MachineName, ProfileName};
 pub use network::{Ipv4Net, NotIpv4Net};
 pub use network6::{Ipv6Net, NotIpv6Net};
 pub use status::{BootReport, Health, LabStatus, MachineReport, MachineStatus, ReachedStage};

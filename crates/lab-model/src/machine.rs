@@ -1,10 +1,11 @@
 //! A machine: a definition that was found valid on this network.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::definition::{AfterInstall, Definition, Role};
-use crate::{Arch, DiskName, ImageName, Ipv4Net, MacAddr, MachineName, NotDiskName};
+use crate::{Arch, DiskName, ImageName, Ipv4Net, MacAddr, MachineName, NotDiskName, ProfileName};
 
 /// A machine of the lab. Whoever holds one need not check it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +22,14 @@ pub struct Machine {
     pub address: Option<Ipv4Addr>,
     /// Its IPv6 address.
     pub ipv6: Option<Ipv6Addr>,
-    /// The image that is installed when it boots from the network; `None`: it boots from its disk alone.
+    /// Whether the network has something for it to boot; otherwise it boots from its disk alone.
+    pub network_boot: bool,
+    /// The image that is installed when it boots from the network, unless its profile says otherwise.
     pub image: Option<ImageName>,
+    /// The profile that its definition names.
+    pub profile: Option<ProfileName>,
+    /// Values of its own for the templates of its profile.
+    pub vars: BTreeMap<String, String>,
     /// The public keys that may log in, one `authorized_keys` line each.
     pub ssh_keys: Vec<String>,
     /// The disk that is written; `None`: its only disk.
@@ -59,7 +66,7 @@ pub enum Invalid {
     #[error("ipv6: `{0}` is not an IPv6 address: expected a form such as `fd00::10` or `fd00::10/64`")]
     Ipv6(String),
     /// Nothing says what to install.
-    #[error("distro: missing: a machine with `pxeboot` needs the name of the image to install")]
+    #[error("distro: missing: a machine with `pxeboot` needs the name of the image to install, or a `profile`")]
     NoImage,
     /// A line of `ssh_key` that sshd would not read.
     #[error("ssh_key: line {0} is not a public key: expected a form such as `ssh-ed25519 AAAA… comment`")]
@@ -90,7 +97,8 @@ impl Machine {
         }
         let ipv6 = parse_address(&definition.ipv6, 128).ok_or_else(|| Invalid::Ipv6(definition.ipv6.clone()))?;
         let image = definition.distro.clone().filter(|_| definition.pxeboot);
-        if definition.pxeboot && image.is_none() {
+        let profile = definition.profile.clone().filter(|_| definition.pxeboot);
+        if definition.pxeboot && image.is_none() && profile.is_none() {
             return Err(Invalid::NoImage);
         }
         let disk = match definition.disk.as_str() {
@@ -104,7 +112,10 @@ impl Machine {
             mac: definition.mac,
             address,
             ipv6,
+            network_boot: definition.pxeboot,
             image,
+            profile,
+            vars: definition.vars.clone(),
             ssh_keys: ssh_keys(&definition.ssh_key)?,
             disk,
             after_install: definition.after_install,

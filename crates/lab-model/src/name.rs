@@ -1,4 +1,4 @@
-//! The names of machines and images.
+//! The names of machines, images and profiles.
 
 use std::fmt;
 
@@ -10,6 +10,10 @@ pub struct MachineName(String);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageName(String);
 
+/// A profile's name, as `profile` in a definition has it: 1 to 63 bytes of `[a-z0-9._-]`, starting with a letter or digit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProfileName(String);
+
 impl MachineName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
@@ -18,6 +22,13 @@ impl MachineName {
 }
 
 impl ImageName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl ProfileName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -41,15 +52,22 @@ impl std::str::FromStr for ImageName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let plain =
-            text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte));
-        let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-        if plain && first && text.len() <= 63 {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidName::Image(text.to_owned()))
-        }
+        if is_folder(text) { Ok(Self(text.to_owned())) } else { Err(InvalidName::Image(text.to_owned())) }
     }
+}
+
+impl std::str::FromStr for ProfileName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if is_folder(text) { Ok(Self(text.to_owned())) } else { Err(InvalidName::Profile(text.to_owned())) }
+    }
+}
+
+/// Whether this can name a folder that lies where it should.
+fn is_folder(text: &str) -> bool {
+    let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte));
+    plain && text.len() <= 63 && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
 }
 
 impl fmt::Display for MachineName {
@@ -59,6 +77,12 @@ impl fmt::Display for MachineName {
 }
 
 impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Display for ProfileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
@@ -75,10 +99,16 @@ pub enum InvalidName {
         "`{0}` is not an image name: expected 1 to 63 of `a-z`, `0-9`, `.`, `_` and `-`, starting with a letter or digit"
     )]
     Image(String),
+    /// Not a profile's name.
+    #[error(
+        "`{0}` is not a profile name: expected 1 to 63 of `a-z`, `0-9`, `.`, `_` and `-`, starting with a letter or digit"
+    )]
+    Profile(String),
 }
 
 text_serde!(MachineName);
 text_serde!(ImageName);
+text_serde!(ProfileName);
 
 #[cfg(test)]
 mod tests {

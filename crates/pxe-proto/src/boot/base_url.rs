@@ -63,6 +63,26 @@ impl BaseUrl {
         format!("{self}/images/{name}/{arch}/{file}?mac={mac}")
     }
 
+    /// The folder of an image's files, without a slash at its end.
+    pub fn image_folder(self, name: &ImageName, arch: Arch) -> String {
+        format!("{self}/images/{name}/{arch}")
+    }
+
+    /// Where a machine's documents are, without a slash at its end.
+    pub fn documents(self, name: &MachineName) -> String {
+        format!("{self}/profiles/{name}")
+    }
+
+    /// Where cloud-init finds a machine's documents by itself, with a slash at its end as its NoCloud data source wants it.
+    pub fn seed_folder(self, name: &MachineName) -> String {
+        format!("{self}/cloud-init/{name}/")
+    }
+
+    /// The script of what was chosen from a menu, with iPXE's own words for the choice.
+    pub fn chosen(self, mac: MacAddr) -> String {
+        format!("{}&profile=${{chosen}}", self.script(mac))
+    }
+
     /// The cloud-init seed of one installation as an ISO 9660 image.
     pub fn seed(self, name: &MachineName, instance: &str) -> String {
         format!("{self}/cloud-init/{name}/seed.iso?instance={instance}")

@@ -4,15 +4,17 @@
 //! heard last says where to look.
 
 use jiff::{SignedDuration, Timestamp};
-use lab_model::{Firmware, Machine, Stage};
+use lab_model::{Arch, Firmware, ImageName, Machine, Stage};
 
-use super::{Attempt, Boot, Timeline, decide};
+use super::{Asker, Attempt, Boot, Profiles, Timeline, decide};
 
 /// What is known of a machine beside its events.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances<'a> {
     /// Its definition.
     pub machine: Option<&'a Machine>,
+    /// The profiles, one of which may be its own.
+    pub profiles: &'a Profiles,
     /// Whether its image is there to be installed; `true` for a machine without image.
     pub image_available: bool,
 }
@@ -31,9 +33,9 @@ pub struct Diagnosis {
 /// A boot that is on its way gets no diagnosis: only what was said, or a silence that is too long for its stage.
 pub fn diagnose(timeline: Option<&Timeline>, circumstances: Circumstances<'_>, now: Timestamp) -> Diagnosis {
     let Some(attempt) = timeline.and_then(Timeline::latest) else {
-        return match decide(circumstances.machine, None) {
-            Boot::Install { image, arch, .. } if !circumstances.image_available => no_image(&image, arch),
-            Boot::Install { .. } | Boot::Local | Boot::Unknown | Boot::Refuse(_) => Diagnosis::default(),
+        return match circumstances.boot(None).image() {
+            Some((image, arch)) if !circumstances.image_available => no_image(image, arch),
+            Some(_) | None => Diagnosis::default(),
         };
     };
     if let Some(said) = refused(attempt, circumstances) {
@@ -56,21 +58,28 @@ fn refused(attempt: &Attempt, circumstances: Circumstances<'_>) -> Option<Diagno
     }
     let found = attempt.firmware.and_then(|firmware| firmware.arch());
     let helpless = attempt.firmware == Some(Firmware::Unsupported) && attempt.stage() < Some(Stage::Script);
-    match decide(circumstances.machine, found) {
+    let boot = circumstances.boot(found);
+    match &boot {
         Boot::Refuse(refusal) => Some(Diagnosis { failure: Some(refusal.to_string()), hint: None }),
         Boot::Unknown if attempt.firmware.is_some() || attempt.boot.is_some() => {
             Some(says("nobody has defined this machine", "put a definition with its MAC address beside the others"))
         }
-        Boot::Install { .. } if helpless => Some(says(
+        Boot::Install { .. } | Boot::Profile { .. } | Boot::Menu { .. } if helpless => Some(says(
             "there is no boot program for this type of firmware",
             "BIOS, x86-64 UEFI and 64-bit Arm UEFI can boot from here; an iPXE of its own can too",
         )),
-        Boot::Install { image, arch, .. } if !circumstances.image_available => Some(no_image(&image, arch)),
-        Boot::Install { .. } | Boot::Unknown | Boot::Local => None,
+        _ => boot.image().filter(|_| !circumstances.image_available).map(|(image, arch)| no_image(image, arch)),
     }
 }
 
-fn no_image(image: &lab_model::ImageName, arch: lab_model::Arch) -> Diagnosis {
+impl Circumstances<'_> {
+    /// What the machine is to boot; `found` is the processor that asked.
+    fn boot(&self, found: Option<Arch>) -> Boot {
+        decide(self.machine, self.profiles, &Asker { found, chosen: None })
+    }
+}
+
+fn no_image(image: &ImageName, arch: Arch) -> Diagnosis {
     Diagnosis {
         failure: Some(format!("the image {image} for {arch} is not on the server")),
         hint: Some(format!("put it into images/{image}/{arch}/ with its manifest.json")),
@@ -101,9 +110,14 @@ fn patience(stage: Stage) -> SignedDuration {
 
 /// What a silence at a stage says.
 fn silent(stage: Stage, attempt: &Attempt, circumstances: Circumstances<'_>, silence: SignedDuration) -> Diagnosis {
-    // A machine that is not installed from here goes on to its disk, where nobody reports to us.
-    if !matches!(decide(circumstances.machine, None), Boot::Install { .. }) {
-        return Diagnosis::default();
+    match circumstances.boot(None) {
+        Boot::Install { .. } => {}
+        // What a profile starts reports only if somebody wrote that into it.
+        Boot::Profile { .. } | Boot::Menu { .. } if stage < Stage::Initrd => {}
+        // A machine that gets nothing from here goes on to its disk, where nobody reports to us.
+        Boot::Profile { .. } | Boot::Menu { .. } | Boot::Local | Boot::Unknown | Boot::Refuse(_) => {
+            return Diagnosis::default();
+        }
     }
     let over_http = matches!(attempt.firmware, Some(Firmware::HttpX64 | Firmware::HttpArm64));
     match stage {
@@ -262,7 +276,11 @@ mod tests {
             timelines.record(&Event { at: second(number), mac, machine: None, what: what.clone() });
         }
         let now = second(events.len() as i64 - 1 + silence);
-        diagnose(timelines.of(mac).map(|timeline| &**timeline), Circumstances { machine, image_available }, now)
+        diagnose(
+            timelines.of(mac).map(|timeline| &**timeline),
+            Circumstances { machine, profiles: &Profiles::default(), image_available },
+            now,
+        )
     }
 
     fn offer(firmware: Firmware) -> What {

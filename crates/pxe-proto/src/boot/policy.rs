@@ -1,8 +1,11 @@
 //! What a machine boots now.
 
-use lab_model::{Arch, Firmware, ImageName, MacAddr, Machine, MachineName, Role};
+use std::sync::Arc;
 
-use super::BaseUrl;
+use lab_model::{Arch, Firmware, ImageName, MacAddr, Machine, MachineName, ProfileName, Role};
+
+use super::profile::{Kind, Menu};
+use super::{BaseUrl, BootProgram, Profile, Profiles};
 
 /// What a machine is to boot, whatever protocol it asks by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,23 +21,30 @@ pub enum Boot {
         /// Whether the installer starts with a shell.
         shell: bool,
     },
+    /// What its profile says: a kernel, or a script of somebody's own.
+    Profile {
+        /// The machine's name.
+        machine: MachineName,
+        /// The profile, which is of kind `installer`, `live` or `script`.
+        profile: Arc<Profile>,
+        /// The image whose kernel is started; a script may do without.
+        image: Option<ImageName>,
+        /// What it is for.
+        arch: Arch,
+    },
+    /// A choice on the console between these.
+    Menu {
+        /// The machine's name.
+        machine: MachineName,
+        /// What can be chosen.
+        menu: Menu,
+    },
     /// Whatever is on its disk: nothing comes from us.
     Local,
     /// Nothing, because nobody defined it; a script says so on its console.
     Unknown,
     /// Nothing, for this reason.
     Refuse(Refusal),
-}
-
-/// A program that firmware loads first, and that fetches everything else over HTTP: iPXE, built for that firmware.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BootProgram {
-    /// On top of the PXE ROM's own driver, for BIOS.
-    UndionlyKpxe,
-    /// With its own drivers, for x86-64 UEFI.
-    IpxeX86_64Efi,
-    /// With its own drivers, for 64-bit Arm UEFI.
-    IpxeArm64Efi,
 }
 
 /// Why a machine gets nothing to boot.
@@ -50,6 +60,41 @@ pub enum Refusal {
         /// What its firmware or boot program runs on.
         found: Arch,
     },
+    /// Its definition names a profile that is not here.
+    #[error(
+        "{machine} has the profile `{profile}`, but there is none of that name: correct `profile` in its definition"
+    )]
+    NoProfile {
+        /// The machine's name.
+        machine: MachineName,
+        /// What its definition says.
+        profile: ProfileName,
+    },
+    /// Its profile needs an image, and neither it nor the definition names one.
+    #[error("{machine} has the profile `{profile}`, which needs an image: name one as `distro` in its definition")]
+    NoImage {
+        /// The machine's name.
+        machine: MachineName,
+        /// Its profile.
+        profile: ProfileName,
+    },
+    /// What was chosen is not on the machine's menu, or is not here.
+    #[error("`{profile}` cannot be chosen for {machine}: correct `items` in the profile of its menu")]
+    NotOnMenu {
+        /// The machine's name.
+        machine: MachineName,
+        /// What was chosen.
+        profile: ProfileName,
+    },
+}
+
+/// What a boot program says of itself and of what was chosen on its console.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asker {
+    /// The processor that it runs on, where it says so.
+    pub found: Option<Arch>,
+    /// The profile that was chosen from a menu.
+    pub chosen: Option<ProfileName>,
 }
 
 /// Where a DHCP reply sends a machine for the first file of its boot.
@@ -66,21 +111,59 @@ pub enum Directions {
     Script(String),
 }
 
-/// Says what the machine boots: `machine` is what the inventory has of it, `found` the processor that asks, where it said so.
-pub fn decide(machine: Option<&Machine>, found: Option<Arch>) -> Boot {
+/// Says what the machine boots: `machine` is what the inventory has of it.
+pub fn decide(machine: Option<&Machine>, profiles: &Profiles, asker: &Asker) -> Boot {
     let Some(machine) = machine else { return Boot::Unknown };
-    let Some(image) = machine.image.as_ref().filter(|_| machine.role == Role::Target) else { return Boot::Local };
-    match found {
-        Some(found) if found != machine.arch => {
-            Boot::Refuse(Refusal::WrongArch { machine: machine.name.clone(), defined: machine.arch, found })
-        }
-        Some(_) | None => Boot::Install {
-            machine: machine.name.clone(),
-            image: image.clone(),
-            arch: machine.arch,
-            shell: machine.installer_shell,
-        },
+    if machine.role != Role::Target || !machine.network_boot {
+        return Boot::Local;
     }
+    let name = machine.name.clone();
+    if let Some(found) = asker.found.filter(|found| *found != machine.arch) {
+        return Boot::Refuse(Refusal::WrongArch { machine: name, defined: machine.arch, found });
+    }
+    match profile(machine, profiles, asker.chosen.as_ref()) {
+        Err(refusal) => Boot::Refuse(refusal),
+        Ok(None) => install(machine),
+        Ok(Some(profile)) => by_profile(machine, profile),
+    }
+}
+
+/// The profile that counts: the machine's, or what was chosen from the menu that the machine's is.
+fn profile<'a>(
+    machine: &Machine,
+    profiles: &'a Profiles,
+    chosen: Option<&ProfileName>,
+) -> Result<Option<&'a Arc<Profile>>, Refusal> {
+    let name = &machine.name;
+    let own = profiles.of(machine).map_err(|profile| Refusal::NoProfile { machine: name.clone(), profile })?;
+    let Some(chosen) = chosen else { return Ok(own) };
+    let is_offered = own.is_some_and(|own| matches!(&own.kind, Kind::Menu(menu) if menu.items.contains(chosen)));
+    match profiles.named(chosen).filter(|_| is_offered) {
+        Some(profile) => Ok(Some(profile)),
+        None => Err(Refusal::NotOnMenu { machine: name.clone(), profile: chosen.clone() }),
+    }
+}
+
+fn by_profile(machine: &Machine, profile: &Arc<Profile>) -> Boot {
+    let name = machine.name.clone();
+    let image = profile.image(machine);
+    match &profile.kind {
+        Kind::Local => Boot::Local,
+        Kind::Menu(menu) => Boot::Menu { machine: name, menu: menu.clone() },
+        Kind::Image | Kind::Installer(_) | Kind::Live(_) if image.is_none() => {
+            Boot::Refuse(Refusal::NoImage { machine: name, profile: profile.name.clone() })
+        }
+        Kind::Image => install(machine),
+        Kind::Installer(_) | Kind::Live(_) | Kind::Script(_) => {
+            Boot::Profile { machine: name, profile: profile.clone(), image: image.cloned(), arch: machine.arch }
+        }
+    }
+}
+
+/// A machine without an image has nothing to install.
+fn install(machine: &Machine) -> Boot {
+    let Some(image) = machine.image.clone() else { return Boot::Local };
+    Boot::Install { machine: machine.name.clone(), image, arch: machine.arch, shell: machine.installer_shell }
 }
 
 /// What iPXE was built for, as it says in `${buildarch}`; `None` for a processor that no image is for.
@@ -98,8 +181,15 @@ pub fn built_for(buildarch: &str) -> Option<Arch> {
 ///
 /// A stranger, and a machine that is refused, get their boot program all the same: only that can say the reason on the
 /// console.
-pub fn directions(machine: Option<&Machine>, firmware: Firmware, mac: MacAddr, base: BaseUrl) -> Directions {
-    if decide(machine, firmware.arch()) == Boot::Local {
+pub fn directions(
+    machine: Option<&Machine>,
+    profiles: &Profiles,
+    firmware: Firmware,
+    mac: MacAddr,
+    base: BaseUrl,
+) -> Directions {
+    let asker = Asker { found: firmware.arch(), chosen: None };
+    if decide(machine, profiles, &asker) == Boot::Local {
         return Directions::Nowhere;
     }
     let http = |program| Directions::Http(base.boot_program(program));
@@ -120,29 +210,21 @@ impl Boot {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Install { .. } => "install",
+            Self::Profile { profile, .. } => profile.kind.word(),
+            Self::Menu { .. } => "menu",
             Self::Local => "local",
             Self::Unknown => "unknown",
             Self::Refuse(_) => "refuse",
         }
     }
-}
 
-impl BootProgram {
-    /// Every boot program.
-    pub const ALL: [Self; 3] = [Self::UndionlyKpxe, Self::IpxeX86_64Efi, Self::IpxeArm64Efi];
-
-    /// The name by which it is asked for, over TFTP and HTTP.
-    pub fn file_name(self) -> &'static str {
+    /// The image that it takes; `None` where it takes none.
+    pub fn image(&self) -> Option<(&ImageName, Arch)> {
         match self {
-            Self::UndionlyKpxe => "undionly.kpxe",
-            Self::IpxeX86_64Efi => "ipxe-x86_64.efi",
-            Self::IpxeArm64Efi => "ipxe-arm64.efi",
+            Self::Install { image, arch, .. } => Some((image, *arch)),
+            Self::Profile { image, arch, .. } => image.as_ref().map(|image| (image, *arch)),
+            Self::Menu { .. } | Self::Local | Self::Unknown | Self::Refuse(_) => None,
         }
-    }
-
-    /// The program that is asked for by this name; case counts.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|program| program.file_name() == name)
     }
 }
 
@@ -164,8 +246,8 @@ mod tests {
             (&arm, Firmware::HttpArm64, Directions::Http("http://10.77.0.1/boot/ipxe-arm64.efi".to_owned())),
             (&arm, Firmware::Ipxe, Directions::Script(script.to_owned())),
         ] {
-            assert_eq!(directions(Some(machine), firmware, MAC, BASE), expected);
-            assert_eq!(directions(None, firmware, MAC, BASE), expected);
+            assert_eq!(to(Some(machine), firmware), expected);
+            assert_eq!(to(None, firmware), expected);
         }
     }
 
@@ -173,18 +255,18 @@ mod tests {
     fn ipxe_installs_the_image_of_the_definition() {
         let web = machine("arch = 'aarch64'\npxeboot = true\ndistro = 'debian-12'");
 
-        let boot = decide(Some(&web), Some(Arch::Aarch64));
+        let boot = boots(&web, Some(Arch::Aarch64));
 
         let (name, image) = ("web".parse().expect("a name"), "debian-12".parse().expect("an image"));
         assert_eq!(boot, Boot::Install { machine: name, image, arch: Arch::Aarch64, shell: false });
-        assert_eq!(decide(Some(&web), None), boot);
+        assert_eq!(boots(&web, None), boot);
     }
 
     #[test]
     fn refuses_a_machine_of_another_architecture_and_says_what_to_do() {
         let web = machine("arch = 'aarch64'\npxeboot = true\ndistro = 'debian-12'");
 
-        let Boot::Refuse(refusal) = decide(Some(&web), Some(Arch::X86_64)) else { panic!("refused") };
+        let Boot::Refuse(refusal) = boots(&web, Some(Arch::X86_64)) else { panic!("refused") };
 
         assert_eq!(
             refusal.to_string(),
@@ -196,7 +278,7 @@ mod tests {
     fn a_refused_machine_gets_ipxe_to_say_why() {
         let web = machine("arch = 'aarch64'\npxeboot = true\ndistro = 'debian-12'");
 
-        let sent = directions(Some(&web), Firmware::UefiX64, MAC, BASE);
+        let sent = to(Some(&web), Firmware::UefiX64);
 
         assert_eq!(sent, Directions::Tftp(BootProgram::IpxeX86_64Efi));
     }
@@ -208,8 +290,8 @@ mod tests {
 
         for machine in [plain, provisioner] {
             for firmware in [Firmware::UefiArm64, Firmware::UefiX64, Firmware::Ipxe, Firmware::Unsupported] {
-                assert_eq!(decide(Some(&machine), firmware.arch()), Boot::Local);
-                assert_eq!(directions(Some(&machine), firmware, MAC, BASE), Directions::Nowhere);
+                assert_eq!(boots(&machine, firmware.arch()), Boot::Local);
+                assert_eq!(to(Some(&machine), firmware), Directions::Nowhere);
             }
         }
     }
@@ -220,19 +302,65 @@ mod tests {
 
         for firmware in [Firmware::Os, Firmware::Installer, Firmware::Unsupported] {
             for machine in [None, Some(&web)] {
-                assert_eq!(directions(machine, firmware, MAC, BASE), Directions::Nowhere);
+                assert_eq!(to(machine, firmware), Directions::Nowhere);
             }
         }
     }
 
     #[test]
-    fn a_boot_program_is_found_by_its_exact_name() {
-        for program in BootProgram::ALL {
-            assert_eq!(BootProgram::named(program.file_name()), Some(program));
-        }
-        for name in ["", "/ipxe-arm64.efi", "../ipxe-arm64.efi", "IPXE-ARM64.EFI", "ipxe-arm64.efi\0"] {
-            assert_eq!(BootProgram::named(name), None, "{name:?}");
-        }
+    fn a_profile_says_what_its_machines_boot() {
+        let profiles = profiles(&[
+            ("disk", "kind = 'local'"),
+            ("menu", "kind = 'menu'\nitems = ['rescue', 'disk', 'gone']"),
+            ("rescue", "kind = 'live'\narguments = 'quiet'\nimage = 'rescue-1'"),
+            ("plain", "kind = 'image'"),
+        ]);
+        let machine = |profile: &str| machine(&format!("arch = 'aarch64'\npxeboot = true\nprofile = '{profile}'"));
+        let boots = |profile: &str, chosen: Option<&str>| {
+            let chosen = chosen.map(|name| name.parse().expect("a name"));
+            decide(Some(&machine(profile)), &profiles, &Asker { found: None, chosen })
+        };
+        let image = |boot| match boot {
+            Boot::Profile { image, profile, .. } => (profile.kind.word(), image.map(|image| image.to_string())),
+            other => panic!("{other:?}"),
+        };
+        let why = |boot| match boot {
+            Boot::Refuse(refusal) => refusal.to_string(),
+            other => panic!("{other:?}"),
+        };
+
+        assert_eq!(boots("disk", None), Boot::Local);
+        assert_eq!(image(boots("rescue", None)), ("live", Some("rescue-1".to_owned())));
+        assert!(matches!(boots("menu", None), Boot::Menu { .. }));
+        assert_eq!(image(boots("menu", Some("rescue"))), ("live", Some("rescue-1".to_owned())));
+        assert_eq!(boots("menu", Some("disk")), Boot::Local);
+        let refused = [
+            boots("unknown", None),
+            boots("plain", None),
+            boots("menu", Some("gone")),
+            boots("menu", Some("plain")),
+            boots("disk", Some("rescue")),
+        ];
+        insta::assert_snapshot!(refused.map(why).join("\n"));
+        assert_eq!(
+            directions(Some(&machine("disk")), &profiles, Firmware::UefiArm64, MAC, BASE),
+            Directions::Nowhere,
+            "firmware goes on to the disk at once"
+        );
+    }
+
+    fn boots(machine: &Machine, found: Option<Arch>) -> Boot {
+        decide(Some(machine), &Profiles::default(), &Asker { found, chosen: None })
+    }
+
+    fn to(machine: Option<&Machine>, firmware: Firmware) -> Directions {
+        directions(machine, &Profiles::default(), firmware, MAC, BASE)
+    }
+
+    fn profiles(texts: &[(&str, &str)]) -> Profiles {
+        let files = |text: &str| [("profile.toml".to_owned(), text.to_owned())].into();
+        let folders = texts.iter().map(|(name, text)| (name.parse().expect("a name"), files(text)));
+        Profiles::build(folders.collect(), &Profiles::default())
     }
 
     const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);

@@ -7,30 +7,55 @@
 
 use std::fmt::Write as _;
 
-use lab_model::{Arch, CONFIG_ARGUMENT, EVENTS_ARGUMENT, ImageManifest, MacAddr, MachineName, SHELL_ARGUMENT};
+use lab_model::{
+    Arch, CONFIG_ARGUMENT, EVENTS_ARGUMENT, ImageManifest, ImageName, Ipv4Net, MacAddr, Machine, MachineName,
+    SHELL_ARGUMENT,
+};
 
-use super::{BaseUrl, Boot};
+use super::profile::{Kind, Menu, Setting};
+use super::{BaseUrl, Boot, Profile, Profiles};
 
 /// The script that iPXE on UEFI fetches first, from where it was loaded itself.
 pub fn autoexec(base: BaseUrl) -> String {
     include_str!("../../../../ipxe/autoexec.ipxe").replace("{base}", &base.to_string())
 }
 
-/// The script that makes iPXE carry out `boot` on the machine at `mac`.
-///
-/// `image` is the manifest of the image to be installed; `None` where the server does not have it: then the script says so.
-pub fn script(boot: &Boot, mac: MacAddr, image: Option<&ImageManifest>, base: BaseUrl) -> String {
-    match (boot, image) {
-        (Boot::Install { machine, shell, .. }, Some(manifest)) => install(machine, mac, manifest, *shell, base),
-        (Boot::Install { machine, image, arch, .. }, None) => message(&[
-            &format!("{machine} should get the image {image} for {arch}, but the server does not have it."),
-            &format!("Put it into images/{image}/{arch}/ with its manifest.json, then start this machine again."),
-        ]),
-        (Boot::Local, _) => {
-            "#!ipxe\necho pvmlab: nothing to install, this machine boots from its disk\nexit 1\n".into()
-        }
-        (Boot::Unknown, _) => unknown(mac),
-        (Boot::Refuse(refusal), _) => message(&[&format!("{refusal}.")]),
+/// Whom a script is for, and what it can be made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// The hardware address of whoever asks.
+    pub mac: MacAddr,
+    /// What the inventory has of it.
+    pub machine: Option<&'a Machine>,
+    /// The manifest of the image that the decision names; `None` where the server does not have it: then the script says so.
+    pub manifest: Option<&'a ImageManifest>,
+    /// The profiles, for what a menu says of them.
+    pub profiles: &'a Profiles,
+    /// The server's address on the machine's network, with its prefix.
+    pub server: Ipv4Net,
+    /// How the machine reaches the server.
+    pub base: BaseUrl,
+    /// The account that the machine's keys open.
+    pub user: &'a str,
+}
+
+/// The script that makes iPXE carry out `boot`.
+pub fn script(boot: &Boot, scene: &Scene<'_>) -> String {
+    let Scene { mac, manifest, base, .. } = *scene;
+    match boot {
+        Boot::Install { machine, image, arch, shell } => match manifest {
+            Some(manifest) => install(machine, mac, manifest, *shell, base),
+            None => missing(machine, image, *arch),
+        },
+        Boot::Profile { machine, profile, image, arch } => match (&profile.kind, image, manifest) {
+            (Kind::Installer(_) | Kind::Live(_), Some(image), None) => missing(machine, image, *arch),
+            _ => by_profile(profile, image.as_ref(), scene)
+                .unwrap_or_else(|problem| message(&[&format!("the profile {} of {machine}: {problem}", profile.name)])),
+        },
+        Boot::Menu { machine, menu } => choice(machine, menu, scene),
+        Boot::Local => "#!ipxe\necho pvmlab: nothing to install, this machine boots from its disk\nexit 1\n".into(),
+        Boot::Unknown => unknown(mac),
+        Boot::Refuse(refusal) => message(&[&format!("{refusal}.")]),
     }
 }
 
@@ -49,31 +74,62 @@ const READING: u32 = 10;
 /// The kernel and initrd of the image, with the installer laid over it: iPXE makes its cpio header itself, and gives EFI
 /// kernels all of it as `initrd.magic`.
 fn install(machine: &MachineName, mac: MacAddr, manifest: &ImageManifest, shell: bool, base: BaseUrl) -> String {
-    if let Some(word) = manifest.kernel_arguments.iter().find(|word| !is_plain_word(word)) {
+    let (config, events) = (base.config(mac), base.events(mac));
+    let ours =
+        [format!("rdinit={INSTALLER}"), format!("{CONFIG_ARGUMENT}={config}"), format!("{EVENTS_ARGUMENT}={events}")];
+    // The definition speaks last: of a word that comes twice, the last counts.
+    let theirs = manifest.kernel_arguments.iter().cloned().chain(shell.then(|| SHELL_ARGUMENT.to_owned()));
+    let arguments: Vec<_> = ours.into_iter().chain(theirs).collect();
+    if let Some(word) = arguments.iter().find(|word| !is_plain_word(word)) {
         return message(&[
             &format!("the image {} cannot be started: a boot script cannot carry its kernel argument", manifest.name),
             &word.escape_default().to_string(),
         ]);
     }
-    let file = |file| base.image(&manifest.name, manifest.arch, file, mac);
-    let (config, events) = (base.config(mac), base.events(mac));
-    let mut arguments =
-        format!("initrd=initrd.magic rdinit={INSTALLER} {CONFIG_ARGUMENT}={config} {EVENTS_ARGUMENT}={events}");
-    // The definition speaks last: of a word that comes twice, the last counts.
-    for word in manifest.kernel_arguments.iter().map(String::as_str).chain(shell.then_some(SHELL_ARGUMENT)) {
-        arguments.push(' ');
-        arguments.push_str(word);
-    }
-    let fetches = [
-        ("kernel", format!("kernel --timeout {STALL} {} {arguments}", file(&manifest.kernel.file))),
-        ("initrd", format!("initrd --timeout {STALL} {}", file(&manifest.initrd.file))),
-        ("installer", format!("initrd --timeout {STALL} {} {INSTALLER} mode=755", base.installer(manifest.arch, mac))),
-    ];
+    let installer = format!("initrd --timeout {STALL} {} {INSTALLER} mode=755", base.installer(manifest.arch, mac));
+    let title = format!("{machine} gets {} for {} from {base}", manifest.name, manifest.arch);
+    kernel(&title, mac, manifest, &arguments, Some(("installer", installer)), base)
+}
 
-    let mut script = format!(
-        "#!ipxe\necho pvmlab: {machine} gets {} for {} from {base}\nset tries:int32 0\n:again\n",
-        manifest.name, manifest.arch
-    );
+/// What the profile says, rendered for the machine.
+fn by_profile(profile: &Profile, image: Option<&ImageName>, scene: &Scene<'_>) -> Result<String, String> {
+    let Scene { mac, base, server, user, .. } = *scene;
+    let machine = scene.machine.ok_or("nobody has defined this machine")?;
+    let setting = Setting { machine, image, server, base, user };
+    if let Kind::Script(file) = &profile.kind {
+        return profile.file(file, &setting).map_err(|error| error.to_string());
+    }
+    let manifest = scene.manifest.ok_or("the server does not have its image")?;
+    let arguments = profile.arguments(&setting).map_err(|error| error.to_string())?;
+    if let Some(word) = arguments.iter().find(|word| !is_plain_word(word)) {
+        return Err(format!("a boot script cannot carry the kernel argument {}", word.escape_default()));
+    }
+    let title = format!("{} boots {} from {base}", machine.name, profile.name);
+    Ok(kernel(&title, mac, manifest, &arguments, None, base))
+}
+
+/// Fetches the kernel and initrd of an image, and what is laid over it, and starts them.
+fn kernel(
+    title: &str,
+    mac: MacAddr,
+    manifest: &ImageManifest,
+    arguments: &[String],
+    over: Option<(&'static str, String)>,
+    base: BaseUrl,
+) -> String {
+    let file = |file| base.image(&manifest.name, manifest.arch, file, mac);
+    let mut command_line = "initrd=initrd.magic".to_owned();
+    for word in arguments {
+        command_line.push(' ');
+        command_line.push_str(word);
+    }
+    let mut fetches = vec![
+        ("kernel", format!("kernel --timeout {STALL} {} {command_line}", file(&manifest.kernel.file))),
+        ("initrd", format!("initrd --timeout {STALL} {}", file(&manifest.initrd.file))),
+    ];
+    fetches.extend(over);
+
+    let mut script = format!("#!ipxe\necho pvmlab: {title}\nset tries:int32 0\n:again\n");
     for (what, fetch) in fetches {
         let _ = writeln!(script, "set what the {what} could not be fetched\n{fetch} || goto failed");
     }
@@ -94,6 +150,32 @@ fn install(machine: &MachineName, mac: MacAddr, manifest: &ImageManifest, shell:
          exit 1\n"
     );
     script
+}
+
+/// A menu, which has the script of what was chosen fetched.
+fn choice(machine: &MachineName, menu: &Menu, scene: &Scene<'_>) -> String {
+    let mut script = format!("#!ipxe\nmenu pvmlab: what {machine} boots\n");
+    for item in &menu.items {
+        let described = scene.profiles.named(item).map(|profile| printable(&profile.description));
+        let text = described.filter(|text| !text.is_empty()).unwrap_or_else(|| item.to_string());
+        let _ = writeln!(script, "item {item} {text}");
+    }
+    let milliseconds = u32::from(menu.timeout_seconds) * 1000;
+    let _ = write!(
+        script,
+        "choose --default {} --timeout {milliseconds} chosen || exit 1\n\
+         chain --replace {} || exit 1\n",
+        menu.default,
+        scene.base.chosen(scene.mac)
+    );
+    script
+}
+
+fn missing(machine: &MachineName, image: &ImageName, arch: Arch) -> String {
+    message(&[
+        &format!("{machine} should get the image {image} for {arch}, but the server does not have it."),
+        &format!("Put it into images/{image}/{arch}/ with its manifest.json, then start this machine again."),
+    ])
 }
 
 fn unknown(mac: MacAddr) -> String {
@@ -142,7 +224,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::boot::Refusal;
+    use crate::boot::profile::tests::machine;
+    use crate::boot::{Asker, Refusal, decide};
 
     #[test]
     fn autoexec_goes_straight_to_the_script_on_the_firmwares_lease() {
@@ -151,7 +234,7 @@ mod tests {
 
     #[test]
     fn install_lays_the_installer_over_the_images_initrd() {
-        insta::assert_snapshot!(script(&web(), MAC, Some(&manifest(&["console=ttyAMA0"])), BASE));
+        insta::assert_snapshot!(of(&web(), Some(&manifest(&["console=ttyAMA0"]))));
     }
 
     #[test]
@@ -159,19 +242,19 @@ mod tests {
         let Boot::Install { machine, image, arch, .. } = web() else { panic!("web gets an image") };
         let boot = Boot::Install { machine, image, arch, shell: true };
 
-        let script = script(&boot, MAC, Some(&manifest(&["initrd.mode=auto"])), BASE);
+        let script = of(&boot, Some(&manifest(&["initrd.mode=auto"])));
 
         assert!(script.contains(" initrd.mode=auto initrd.mode=shell || goto failed\n"), "{script}");
     }
 
     #[test]
     fn a_machine_whose_image_is_missing_says_where_it_belongs() {
-        insta::assert_snapshot!(script(&web(), MAC, None, BASE));
+        insta::assert_snapshot!(of(&web(), None));
     }
 
     #[test]
     fn a_stranger_says_on_its_console_how_to_define_it() {
-        insta::assert_snapshot!(script(&Boot::Unknown, MAC, None, BASE));
+        insta::assert_snapshot!(of(&Boot::Unknown, None));
     }
 
     #[test]
@@ -179,18 +262,18 @@ mod tests {
         let machine = "web".parse().expect("a name");
         let refusal = Refusal::WrongArch { machine, defined: Arch::Aarch64, found: Arch::X86_64 };
 
-        insta::assert_snapshot!(script(&Boot::Refuse(refusal), MAC, None, BASE));
+        insta::assert_snapshot!(of(&Boot::Refuse(refusal), None));
     }
 
     #[test]
     fn a_machine_without_image_goes_on_to_its_disk() {
-        insta::assert_snapshot!(script(&Boot::Local, MAC, None, BASE));
+        insta::assert_snapshot!(of(&Boot::Local, None));
     }
 
     #[test]
     fn a_manifest_cannot_put_commands_into_a_script() {
         for word in ["||", "&&", ";", "#", "a\nexit", "a exit", "${net0/ip}", "", "\u{7}"] {
-            let script = script(&web(), MAC, Some(&manifest(&[word])), BASE);
+            let script = of(&web(), Some(&manifest(&[word])));
 
             assert!(!script.contains("kernel --timeout"), "{script}");
             assert!(script.contains("cannot carry its kernel argument"), "{script}");
@@ -199,9 +282,36 @@ mod tests {
 
     #[test]
     fn plus_and_ampersand_are_written_as_they_are() {
-        let script = script(&web(), MAC, Some(&manifest(&["a=b+c&d<e>\"f\""])), BASE);
+        let script = of(&web(), Some(&manifest(&["a=b+c&d<e>\"f\""])));
 
         assert!(script.contains(" a=b+c&d<e>\"f\"\n") || script.contains(" a=b+c&d<e>\"f\" "), "{script}");
+    }
+
+    #[test]
+    fn a_profile_boots_a_kernel_with_the_command_line_that_it_renders() {
+        let profiles = profiles("kind = 'installer'\narguments = 'auto=true url={{ documents }}/preseed.cfg'");
+
+        let script = by(&profiles, "", &["console=ttyAMA0"]);
+
+        insta::assert_snapshot!(script);
+    }
+
+    #[test]
+    fn a_command_line_that_a_script_cannot_carry_is_said_instead() {
+        let profiles = profiles("kind = 'live'\narguments = 'a={{ vars.a }}'\n[vars]\na = ''");
+
+        let script = by(&profiles, "vars = { a = '1 || shell' }", &[]);
+
+        insta::assert_snapshot!(script);
+    }
+
+    #[test]
+    fn a_menu_fetches_what_was_chosen() {
+        let profiles = profiles("kind = 'menu'\nitems = ['test', 'gone']\ndescription = 'again ${x} || exit'");
+
+        let script = by(&profiles, "", &[]);
+
+        insta::assert_snapshot!(script);
     }
 
     proptest! {
@@ -218,6 +328,30 @@ mod tests {
 
     const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
     const BASE: BaseUrl = BaseUrl::new(Ipv4Addr::new(10, 77, 0, 1), 80);
+
+    fn of(boot: &Boot, manifest: Option<&ImageManifest>) -> String {
+        script(boot, &Scene { manifest, ..scene(&Profiles::default()) })
+    }
+
+    /// The script of a machine that has the profile `test`, and of whose definition there is more.
+    fn by(profiles: &Profiles, more: &str, arguments: &[&str]) -> String {
+        let machine = machine(&format!("profile = 'test'\n{more}"));
+        let boot = decide(Some(&machine), profiles, &Asker::default());
+        let manifest = manifest(arguments);
+        script(&boot, &Scene { machine: Some(&machine), manifest: Some(&manifest), ..scene(profiles) })
+    }
+
+    fn scene(profiles: &Profiles) -> Scene<'_> {
+        let server = "10.77.0.1/24".parse().expect("a network");
+        Scene { mac: MAC, machine: None, manifest: None, profiles, server, base: BASE, user: "lab" }
+    }
+
+    fn profiles(text: &str) -> Profiles {
+        let files = [("profile.toml".to_owned(), text.to_owned())].into();
+        let profiles = Profiles::build([("test".parse().expect("a name"), files)].into(), &Profiles::default());
+        assert_eq!(profiles.problems(), []);
+        profiles
+    }
 
     fn web() -> Boot {
         Boot::Install {

@@ -9,7 +9,7 @@ use lab_model::{Inventory, MacAddr, What};
 use super::leases::Leases;
 use super::reply::{self, Parameters};
 use super::{Config, Destination, Ignored, LeaseRecord, Refusal, Reply, ReplyKind, Request, RequestKind};
-use crate::boot;
+use crate::boot::{self, Profiles};
 
 /// Gives addresses to clients and says what they boot.
 ///
@@ -24,6 +24,7 @@ use crate::boot;
 pub struct Engine {
     config: Config,
     inventory: Arc<Inventory>,
+    profiles: Arc<Profiles>,
     leases: Leases,
 }
 
@@ -62,7 +63,7 @@ impl Engine {
     /// An engine that knows of no lease yet.
     pub fn new(config: Config, inventory: Arc<Inventory>) -> Self {
         let leases = Leases::new(&config);
-        let mut engine = Self { config, inventory: Arc::default(), leases };
+        let mut engine = Self { config, inventory: Arc::default(), profiles: Arc::default(), leases };
         engine.set_inventory(inventory);
         engine
     }
@@ -83,6 +84,11 @@ impl Engine {
         let reserved = inventory.machines().filter_map(|machine| machine.address);
         self.leases.reserve(reserved.filter(|address| self.leases.is_clients(*address)).collect());
         self.inventory = inventory;
+    }
+
+    /// Sends machines where these profiles say from now on.
+    pub fn set_profiles(&mut self, profiles: Arc<Profiles>) {
+        self.profiles = profiles;
     }
 
     /// Every lease that is to be kept, in the order of addresses: what a snapshot of the journal consists of.
@@ -270,7 +276,7 @@ impl Engine {
             config: &self.config,
             lease: address.map(|address| (address, seconds)),
             hostname: machine.map(|machine| machine.name.as_str()),
-            directions: boot::directions(machine.map(Arc::as_ref), firmware, mac, self.config.base),
+            directions: boot::directions(machine.map(Arc::as_ref), &self.profiles, firmware, mac, self.config.base),
         }
     }
 }
