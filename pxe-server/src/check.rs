@@ -4,9 +4,11 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use lab_model::{ImageManifest, Inventory};
+use lab_model::{ImageManifest, Inventory, Machine};
+use pxe_proto::boot::{self, Asker, Boot, Profiles};
 
 use crate::config::Config;
 use crate::definitions::Folder;
@@ -14,6 +16,7 @@ use crate::images::Catalogue;
 use crate::interface::{Interface, Netlink};
 use crate::lab::Lab;
 use crate::nat::Plan;
+use crate::profiles;
 
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +78,16 @@ impl Report {
             problems.push(format!("{}: {error}", config.images().display()));
             Catalogue::default()
         });
-        problems.extend(image_problems(&config.images(), &catalogue, &inventory, depth));
+        let profiles = match profiles::read(&config.profiles()) {
+            Ok(folders) => Profiles::build(folders, &Profiles::default()),
+            Err(error) => {
+                problems.push(format!("{}: {error}", config.profiles().display()));
+                Profiles::default()
+            }
+        };
+        problems.extend(profiles.problems().iter().map(|problem| format!("{}/{problem}", config.profiles().display())));
+        problems.extend(boot_problems(&config.images(), &catalogue, &inventory, &profiles));
+        problems.extend(image_problems(&config.images(), &catalogue, depth));
         let images =
             catalogue.images().map(|image| format!("{}/{}", image.manifest.name, image.manifest.arch)).collect();
         Ok(Self { interface, lab, nat, port: config.http.port.0, machines, images, problems })
@@ -107,8 +119,23 @@ impl fmt::Display for Report {
     }
 }
 
-/// What is wrong with images: each must be as its manifest says, and every machine that is to be installed needs one.
-fn image_problems(folder: &Path, catalogue: &Catalogue, inventory: &Inventory, depth: Depth) -> Vec<String> {
+/// What keeps machines from getting what they are to boot.
+fn boot_problems(folder: &Path, catalogue: &Catalogue, inventory: &Inventory, profiles: &Profiles) -> Vec<String> {
+    let folder = folder.display();
+    let problem = |machine: &Arc<Machine>| {
+        let boot = boot::decide(Some(machine), profiles, &Asker::default());
+        if let Boot::Refuse(refusal) = &boot {
+            return Some(refusal.to_string());
+        }
+        let (name, arch) = boot.image()?;
+        let missing = catalogue.image(name, arch).is_none();
+        missing.then(|| format!("{}: the image {name} for {arch} is not in {folder}/{name}/{arch}", machine.name))
+    };
+    inventory.machines().filter_map(problem).collect()
+}
+
+/// What is wrong with images: each must be as its manifest says.
+fn image_problems(folder: &Path, catalogue: &Catalogue, depth: Depth) -> Vec<String> {
     let folder = folder.display();
     let unusable = catalogue.problems().iter().map(|problem| format!("{folder}/{problem}"));
     let read = catalogue.images().filter(|_| depth == Depth::Whole);
@@ -116,10 +143,5 @@ fn image_problems(folder: &Path, catalogue: &Catalogue, inventory: &Inventory, d
         let ImageManifest { name, arch, .. } = &image.manifest;
         image.verify().err().map(|problem| format!("{folder}/{name}/{arch}: {problem}"))
     });
-    let missing = inventory.machines().filter_map(|machine| {
-        let (name, arch) = (machine.image.as_ref()?, machine.arch);
-        let missing = catalogue.image(name, arch).is_none();
-        missing.then(|| format!("{}: the image {name} for {arch} is not in {folder}/{name}/{arch}", machine.name))
-    });
-    unusable.chain(damaged).chain(missing).collect()
+    unusable.chain(damaged).collect()
 }

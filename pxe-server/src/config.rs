@@ -28,6 +28,7 @@ pub(crate) struct Config {
     state: PathBuf,
     definitions: Option<Spanned<PathBuf>>,
     images: Option<Spanned<PathBuf>>,
+    profiles: Option<Spanned<PathBuf>>,
     /// The network that machines boot on.
     #[serde(default)]
     pub(crate) lab: LabSection,
@@ -206,9 +207,14 @@ impl Config {
         self.images.as_ref().map_or_else(|| self.state().join("images"), |path| self.beside(path.get_ref()))
     }
 
-    /// Those of the two folders that the file names itself and that are not there, or are none.
+    /// The folder of the profiles.
+    pub(crate) fn profiles(&self) -> PathBuf {
+        self.profiles.as_ref().map_or_else(|| self.state().join("profiles"), |path| self.beside(path.get_ref()))
+    }
+
+    /// Those of these folders that the file names itself and that are not there, or are none.
     pub(crate) fn missing_folders(&self) -> Vec<Invalid> {
-        let named = [("definitions", &self.definitions), ("images", &self.images)];
+        let named = [("definitions", &self.definitions), ("images", &self.images), ("profiles", &self.profiles)];
         let missing = named.into_iter().filter_map(|(key, written)| {
             let written = written.as_ref()?;
             let path = self.beside(written.get_ref());

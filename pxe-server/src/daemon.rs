@@ -24,7 +24,7 @@ use crate::pulse::Pulses;
 use crate::sockets::{Bound, Lan};
 use crate::state::State;
 use crate::tasks::Tasks;
-use crate::{dhcp, first_file, http, images, inventory, journal, notify};
+use crate::{dhcp, first_file, http, images, inventory, journal, notify, profiles};
 
 /// How long tasks may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -67,6 +67,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     let (reader, inventory) = inventory::open(&config.definitions(), lab.server)?;
     let (journal, writer) = journal::open(&state.events(), inventory.clone())?;
     let (image_reader, images) = images::open(&config.images());
+    let (profile_reader, profiles) = profiles::open(&config.profiles());
 
     let shutdown = CancellationToken::new();
     let (mut tasks, mut pulses) = (Tasks::default(), Pulses::default());
@@ -74,6 +75,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     tasks.spawn("inventory", pulses.of("inventory").around(reader.run()));
     tasks.spawn("journal", pulses.of("journal").around(writer.run()));
     tasks.spawn("images", pulses.of("images").around(image_reader.run()));
+    tasks.spawn("profiles", pulses.of("profiles").around(profile_reader.run()));
     let (mut interface, mut leases_known) = (None, None);
     if let Some(Lan { link, tftp, interface: lan }) = lan {
         if let Some(nat) = Nat::start(nat::Plan::new(config, &lan)?, &state.nat())? {
@@ -83,7 +85,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         let mut engine = Engine::new(lab.engine(config, url), inventory.borrow().clone());
         known.into_iter().for_each(|lease| engine.restore(lease));
         let keeper = Keeper::start(leases)?;
-        let dhcp = dhcp::Server::new(engine, keeper, link, inventory.clone(), journal.clone());
+        let dhcp = dhcp::Server::new(engine, keeper, link, inventory.clone(), profiles.clone(), journal.clone());
         let record = first_file::record(journal.clone(), dhcp.clients());
         leases_known = Some(dhcp.clients());
         let (watched, end) = (lan.clone(), shutdown.clone());
@@ -99,7 +101,9 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     let answers = http::State {
         inventory: inventory.clone(),
         images,
+        profiles,
         journal: journal.clone(),
+        server: lab.server,
         base: url,
         user: config.seed.user.clone(),
         clients: leases_known.clone().filter(|_| !config.http.trust_any_client),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lab_model::Inventory;
+use pxe_proto::boot::Profiles;
 use pxe_proto::dhcp::Engine;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -49,11 +50,18 @@ impl Server {
         leases: Keeper,
         link: Link,
         inventory: watch::Receiver<Arc<Inventory>>,
+        profiles: watch::Receiver<Arc<Profiles>>,
         journal: Journal,
     ) -> Self {
         let mut clients = Clients::default();
         engine.leases().for_each(|lease| clients.note(lease));
-        Self { desk: Desk::new(engine, inventory), leases, link, journal, clients: watch::Sender::new(clients) }
+        Self {
+            desk: Desk::new(engine, inventory, profiles),
+            leases,
+            link,
+            journal,
+            clients: watch::Sender::new(clients),
+        }
     }
 
     /// Who has which address, now and later.

@@ -9,6 +9,7 @@
 //! | `GET /installer/<arch>` | the installer |
 //! | `GET /config/<mac>` | what the installer is to do |
 //! | `GET /cloud-init/<name>/<document>` | `meta-data`, `user-data`, `network-config`, `vendor-data`, or all as `seed.iso` |
+//! | `GET /profiles/<name>/<document>` | what the installer of the machine's profile is told |
 //! | `POST /events/<mac>`, `POST /machines/<mac>/up` | the installer and the installed system say how far they are |
 //! | `GET /machines`, `GET /machines/<name>` | what became of the machines |
 //! | `GET /events?machine=…&since=…` | events, one JSON line each, and those to come |
@@ -35,6 +36,7 @@ mod image;
 mod limits;
 mod machines;
 mod patience;
+mod profile;
 mod range;
 mod refusal;
 mod script;
@@ -47,8 +49,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 use cloud_seed::UserName;
-use lab_model::Inventory;
-use pxe_proto::boot::BaseUrl;
+use lab_model::{Inventory, Ipv4Net};
+use pxe_proto::boot::{BaseUrl, Profiles};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -67,8 +69,12 @@ pub(crate) struct State {
     pub(crate) inventory: watch::Receiver<Arc<Inventory>>,
     /// The images.
     pub(crate) images: watch::Receiver<Arc<Catalogue>>,
+    /// What else than an image machines can boot.
+    pub(crate) profiles: watch::Receiver<Arc<Profiles>>,
     /// Where events go, and come from.
     pub(crate) journal: Journal,
+    /// The server's address on the machines' network, with its prefix.
+    pub(crate) server: Ipv4Net,
     /// How machines reach this server.
     pub(crate) base: BaseUrl,
     /// The account that a definition's SSH keys open.
@@ -98,6 +104,7 @@ fn router(state: State) -> Router {
         .route("/images/{name}/{arch}/{file}", get(image::file))
         .route("/config/{mac}", get(config::config))
         .route("/cloud-init/{name}/{document}", get(seed::document))
+        .route("/profiles/{name}/{document}", get(profile::document))
         .route("/events", get(following::follow))
         .route("/events/{mac}", post(events::report))
         .route("/machines", get(machines::all))

@@ -20,6 +20,8 @@ use sha2::Digest as _;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::entries::entries;
+
 /// Every image that can be installed, and what is wrong with the others. It is built whole, never changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Catalogue {
@@ -303,23 +305,6 @@ fn digest(mut file: File, size: u64) -> io::Result<Sha256> {
         left = left.saturating_sub(read as u64);
     }
     Ok(Sha256(hasher.finalize().into()))
-}
-
-/// What is in a folder under a name of this kind; nothing, if there is no such folder.
-fn entries<T: std::str::FromStr>(folder: &Path) -> io::Result<Vec<(T, PathBuf)>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
-            return Ok(Vec::new());
-        }
-        Err(error) => return Err(error),
-    };
-    let mut named = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        named.extend(entry.file_name().to_str().and_then(|name| Some((name.parse().ok()?, entry.path()))));
-    }
-    Ok(named)
 }
 
 fn log_changes(before: &Catalogue, after: &Catalogue) {

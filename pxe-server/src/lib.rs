@@ -12,6 +12,7 @@
 //! | `port_owner`, `capability` | who has a port that we want, and what we may do |
 //! | `nat` | the machines' way out, and the kernel left as it was |
 //! | `definitions`, `inventory` | the machines as their definition files have them now |
+//! | `profiles` | what else than an image they can boot, as its folder has it now |
 //! | `journal` | what happened to each machine |
 //! | `dhcp`, `leases` | addresses, and which boot program |
 //! | `tftp`, `first_file`, `boot_files` | that boot program, by the protocol that firmware speaks |
@@ -30,6 +31,7 @@ mod config;
 mod daemon;
 mod definitions;
 mod dhcp;
+mod entries;
 mod first_file;
 mod http;
 mod images;
@@ -42,6 +44,7 @@ mod log;
 mod nat;
 mod notify;
 mod port_owner;
+mod profiles;
 mod pulse;
 mod sockets;
 mod state;

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lab_model::{Inventory, MacAddr, What};
+use pxe_proto::boot::Profiles;
 use pxe_proto::dhcp::{Action, Engine, Ignored, LeaseRecord, Reply, ReplyKind, Request};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-/// The engine, with the inventory that it works from.
+/// The engine, with the inventory and the profiles that it works from.
 pub(super) struct Desk {
     engine: Engine,
     inventory: watch::Receiver<Arc<Inventory>>,
+    profiles: watch::Receiver<Arc<Profiles>>,
     ignored: BTreeMap<&'static str, Ignorance>,
 }
 
@@ -58,14 +60,22 @@ impl Batch {
 }
 
 impl Desk {
-    pub(super) fn new(engine: Engine, inventory: watch::Receiver<Arc<Inventory>>) -> Self {
-        Self { engine, inventory, ignored: BTreeMap::new() }
+    pub(super) fn new(
+        mut engine: Engine,
+        inventory: watch::Receiver<Arc<Inventory>>,
+        profiles: watch::Receiver<Arc<Profiles>>,
+    ) -> Self {
+        engine.set_profiles(profiles.borrow().clone());
+        Self { engine, inventory, profiles, ignored: BTreeMap::new() }
     }
 
-    /// Takes up the newest inventory.
+    /// Takes up the newest inventory and profiles.
     pub(super) fn catch_up(&mut self) {
         if self.inventory.has_changed().unwrap_or(false) {
             self.engine.set_inventory(self.inventory.borrow_and_update().clone());
+        }
+        if self.profiles.has_changed().unwrap_or(false) {
+            self.engine.set_profiles(self.profiles.borrow_and_update().clone());
         }
     }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use lab_model::{
     BootReport, Inventory, LabStatus, MacAddr, Machine, MachineName, MachineReport, MachineStatus, ReachedStage,
 };
-use pxe_proto::boot::{Attempt, Circumstances, Timeline, Timelines, diagnose};
+use pxe_proto::boot::{self, Asker, Attempt, Circumstances, Profiles, Timeline, Timelines, diagnose};
 
 use super::State;
 use super::refusal::Refusal;
@@ -21,7 +21,8 @@ pub(super) async fn all(Extract(state): Extract<Arc<State>>) -> Json<LabStatus> 
     let machines = defined.chain(strangers.map(|(mac, _)| view.status(mac, None))).collect();
     let definitions = view.inventory.problems().iter().map(ToString::to_string);
     let images = state.images.borrow().problems().iter().map(|problem| format!("images/{problem}")).collect::<Vec<_>>();
-    Json(LabStatus { machines, problems: definitions.chain(images).collect() })
+    let profiles = view.profiles.problems().iter().map(|problem| format!("profiles/{problem}"));
+    Json(LabStatus { machines, problems: definitions.chain(images).chain(profiles).collect() })
 }
 
 /// By name, or by hardware address for strangers.
@@ -46,6 +47,7 @@ pub(super) async fn one(
 struct View<'a> {
     state: &'a State,
     inventory: Arc<Inventory>,
+    profiles: Arc<Profiles>,
     timelines: Arc<Timelines>,
     now: Timestamp,
 }
@@ -53,16 +55,18 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn now(state: &'a State) -> Self {
         let inventory = state.inventory.borrow().clone();
-        Self { state, inventory, timelines: state.journal.snapshot(), now: Timestamp::now() }
+        let profiles = state.profiles.borrow().clone();
+        Self { state, inventory, profiles, timelines: state.journal.snapshot(), now: Timestamp::now() }
     }
 
     fn status(&self, mac: MacAddr, machine: Option<&Machine>) -> MachineStatus {
         let timeline = self.timelines.of(mac).map(|timeline| &**timeline);
         let attempt = timeline.and_then(Timeline::latest);
-        let image = machine.and_then(|machine| machine.image.clone().map(|image| (image, machine.arch)));
-        let image_available =
-            image.as_ref().is_none_or(|(image, arch)| self.state.images.borrow().image(image, *arch).is_some());
-        let diagnosis = diagnose(timeline, Circumstances { machine, image_available }, self.now);
+        let boot = boot::decide(machine, &self.profiles, &Asker::default());
+        let image = boot.image();
+        let image_available = image.is_none_or(|(image, arch)| self.state.images.borrow().image(image, arch).is_some());
+        let circumstances = Circumstances { machine, profiles: &self.profiles, image_available };
+        let diagnosis = diagnose(timeline, circumstances, self.now);
         MachineStatus {
             name: machine.map(|machine| machine.name.clone()),
             mac,
@@ -70,7 +74,7 @@ impl<'a> View<'a> {
                 .map(|machine| machine.arch)
                 .or_else(|| attempt.and_then(|attempt| attempt.firmware).and_then(|firmware| firmware.arch())),
             address: timeline.and_then(Timeline::address).or_else(|| machine.and_then(|machine| machine.address)),
-            image: image.map(|(image, _)| image),
+            image: image.map(|(image, _)| image.clone()),
             firmware: attempt.and_then(|attempt| attempt.firmware),
             boot: attempt.and_then(|attempt| attempt.boot.clone()),
             heard: attempt.map(|attempt| attempt.latest),

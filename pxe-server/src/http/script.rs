@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State as Extract};
+use axum::extract::{self, State as Extract};
 use axum::response::{IntoResponse, Response};
 use http::{Method, header};
-use lab_model::{MacAddr, What};
-use pxe_proto::boot::{self, Boot};
+use lab_model::{MacAddr, ProfileName, What};
+use pxe_proto::boot::{self, Asker, Scene};
 use serde::Deserialize;
 use tracing::info;
 
@@ -15,29 +15,40 @@ use super::State;
 use super::client::Client;
 use super::refusal::Refusal;
 
-/// Who iPXE says it is.
+/// Who iPXE says it is, and what was chosen on its console.
 #[derive(Deserialize)]
-pub(super) struct Asker {
+pub(super) struct Query {
     mac: Option<MacAddr>,
     arch: Option<String>,
+    profile: Option<ProfileName>,
 }
 
 pub(super) async fn script(
     Extract(state): Extract<Arc<State>>,
     method: Method,
     client: Client,
-    asker: Result<Query<Asker>, QueryRejection>,
+    query: Result<extract::Query<Query>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(Asker { mac, arch }) = asker?;
+    let extract::Query(Query { mac, arch, profile: chosen }) = query?;
     let Some(mac) = mac else { return Ok(ipxe(boot::autoexec(state.base))) };
 
     let machine = state.inventory.borrow().by_mac(mac).cloned();
-    let boot = boot::decide(machine.as_deref(), arch.as_deref().and_then(boot::built_for));
-    let image = match &boot {
-        Boot::Install { image, arch, .. } => state.images.borrow().image(image, *arch).cloned(),
-        Boot::Local | Boot::Unknown | Boot::Refuse(_) => None,
-    };
-    let text = boot::script(&boot, mac, image.as_deref().map(|image| &image.manifest), state.base);
+    let profiles = state.profiles.borrow().clone();
+    let asker = Asker { found: arch.as_deref().and_then(boot::built_for), chosen };
+    let boot = boot::decide(machine.as_deref(), &profiles, &asker);
+    let image = boot.image().and_then(|(image, arch)| state.images.borrow().image(image, arch).cloned());
+    let text = boot::script(
+        &boot,
+        &Scene {
+            mac,
+            machine: machine.as_deref(),
+            manifest: image.as_deref().map(|image| &image.manifest),
+            profiles: &profiles,
+            server: state.server,
+            base: state.base,
+            user: state.user.as_str(),
+        },
+    );
     if method == Method::GET {
         let name = machine.as_ref().map(|machine| machine.name.as_str());
         info!(machine = name, %mac, stage = "script", boot = boot.word(), "boot script");

@@ -13,7 +13,7 @@ use lab_model::{
     DefinitionFile, Event, FetchedFile, InstallerConfig, InstallerReport, Inventory, LabStatus, MacAddr, MachineReport,
     Phase, Sha256, Stage, What,
 };
-use pxe_proto::boot::{BaseUrl, BootProgram};
+use pxe_proto::boot::{BaseUrl, BootProgram, Profiles};
 use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};
 use sha2::Digest as _;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -117,6 +117,26 @@ async fn cloud_init_gets_each_document_by_its_name() {
         assert!(answer.text().starts_with(beginning), "{}", answer.text());
     }
     assert_eq!(lab.get("/cloud-init/web/password").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_machine_boots_what_its_profile_says_and_fetches_its_documents() {
+    let lab = Lab::new().await;
+
+    let script = lab.get("/ipxe?mac=52:54:00:aa:00:03&arch=arm64").await;
+    assert!(script.text().contains("choose --default netboot"), "{}", script.text());
+    let script = lab.get("/ipxe?mac=52:54:00:aa:00:03&arch=arm64&profile=netboot").await;
+    let kernel = "/images/debian-12/aarch64/vmlinuz?mac=52:54:00:aa:00:03 initrd=initrd.magic \
+                  url=http://10.77.0.1/profiles/shop/preseed.cfg ||";
+    assert!(script.text().contains(kernel), "{}", script.text());
+    let refused = lab.get("/ipxe?mac=52:54:00:aa:00:01&arch=arm64&profile=netboot").await;
+    assert!(refused.text().contains("cannot be chosen for web"), "{}", refused.text());
+
+    let preseed = lab.get("/profiles/shop/preseed.cfg").await;
+    assert_eq!((preseed.status, preseed.text()), (StatusCode::OK, "hostname shop\n"));
+    for path in ["/profiles/shop/preseed.cfg.j2", "/profiles/shop/profile.toml", "/profiles/web/preseed.cfg"] {
+        assert_eq!(lab.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -262,9 +282,9 @@ async fn people_see_what_became_of_each_machine() {
 
     let status: LabStatus = serde_json::from_slice(&lab.get("/machines").await.body).expect("a status");
     let seen: Vec<_> = status.machines.iter().map(|machine| (machine.mac, machine.stage)).collect();
-    assert_eq!(seen, [(DB, None), (WEB, Some(Stage::Script)), (STRANGER, Some(Stage::Script))]);
+    assert_eq!(seen, [(DB, None), (SHOP, None), (WEB, Some(Stage::Script)), (STRANGER, Some(Stage::Script))]);
     assert_eq!(status.machines[0].failure.as_deref(), Some("the image ubuntu-24.04 for x86_64 is not on the server"));
-    assert_eq!(status.machines[2].failure.as_deref(), Some("nobody has defined this machine"));
+    assert_eq!(status.machines[3].failure.as_deref(), Some("nobody has defined this machine"));
 
     for path in ["/machines/web", "/machines/52-54-00-aa-00-01"] {
         let report: MachineReport = serde_json::from_slice(&lab.get(path).await.body).expect("a report");
@@ -353,6 +373,7 @@ fn lease(last: u8, mac: MacAddr) -> LeaseRecord {
 
 const WEB: MacAddr = MacAddr::new([0x52, 0x54, 0, 0xaa, 0, 1]);
 const DB: MacAddr = MacAddr::new([0x52, 0x54, 0, 0xaa, 0, 2]);
+const SHOP: MacAddr = MacAddr::new([0x52, 0x54, 0, 0xaa, 0, 3]);
 const STRANGER: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 0x99]);
 const DISK: &str = "/images/debian-12/aarch64/disk.zst?mac=52:54:00:aa:00:01";
 
@@ -384,7 +405,9 @@ impl Lab {
         let state = State {
             inventory,
             images: watch::channel(Arc::new(catalogue)).1,
+            profiles: watch::channel(Arc::new(profiles())).1,
             journal,
+            server: "10.77.0.1/24".parse().expect("a network"),
             base: BaseUrl::new(Ipv4Addr::new(10, 77, 0, 1), 80),
             user: cloud_seed::UserName::default(),
             clients: None,
@@ -466,9 +489,22 @@ fn inventory() -> Inventory {
                disk = '/dev/vdb'\nssh_key = 'ssh-ed25519 AAAAC3 lab'\n";
     let db = "name = 'db'\narch = 'x86_64'\nmac = '52:54:00:aa:00:02'\nip = '10.77.0.20'\npxeboot = true\n\
               distro = 'ubuntu-24.04'\n";
-    let files = [("web.toml", web), ("db.toml", db)]
+    let shop = "name = 'shop'\narch = 'aarch64'\nmac = '52:54:00:aa:00:03'\npxeboot = true\nprofile = 'menu'\n";
+    let files = [("web.toml", web), ("db.toml", db), ("shop.toml", shop)]
         .map(|(file, text)| DefinitionFile { file: file.to_owned(), text: Ok(text.to_owned()) });
     Inventory::build(&files, "10.77.0.1/24".parse().expect("a network"), &Inventory::default())
+}
+
+fn profiles() -> Profiles {
+    let netboot = "kind = 'installer'\nimage = 'debian-12'\narguments = 'url={{ documents }}/preseed.cfg'\n\
+                   documents = { 'preseed.cfg' = 'preseed.cfg.j2' }";
+    let files = |files: &[(&str, &str)]| files.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+    let folders = [
+        ("menu", files(&[("profile.toml", "kind = 'menu'\nitems = ['netboot']")])),
+        ("netboot", files(&[("profile.toml", netboot), ("preseed.cfg.j2", "hostname {{ machine.name }}\n")])),
+    ];
+    let folders = folders.into_iter().map(|(name, files)| (name.parse().expect("a name"), files));
+    Profiles::build(folders.collect(), &Profiles::default())
 }
 
 fn path(url: &str) -> &str {

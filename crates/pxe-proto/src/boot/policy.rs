@@ -137,8 +137,7 @@ fn profile<'a>(
     let name = &machine.name;
     let own = profiles.of(machine).map_err(|profile| Refusal::NoProfile { machine: name.clone(), profile })?;
     let Some(chosen) = chosen else { return Ok(own) };
-    let is_offered = own.is_some_and(|own| matches!(&own.kind, Kind::Menu(menu) if menu.items.contains(chosen)));
-    match profiles.named(chosen).filter(|_| is_offered) {
+    match profiles.possible(machine).find(|profile| profile.name == *chosen) {
         Some(profile) => Ok(Some(profile)),
         None => Err(Refusal::NotOnMenu { machine: name.clone(), profile: chosen.clone() }),
     }

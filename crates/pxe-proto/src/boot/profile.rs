@@ -115,6 +115,9 @@ pub enum Invalid {
     /// A menu that cannot be shown.
     #[error("{PROFILE_FILE}: {0}")]
     Menu(&'static str),
+    /// A script that iPXE would not take for one.
+    #[error("{0} line 1: expected `#!ipxe`, by which iPXE knows a script")]
+    NoScript(FileName),
     /// A template that cannot be rendered.
     #[error("{0}")]
     Template(#[from] TemplateError),
@@ -182,13 +185,15 @@ impl Profile {
     }
 
     /// Everything that a machine could get, for machines of every sort: what cannot be rendered is found here.
-    fn rehearse(&self) -> Result<(), TemplateError> {
+    fn rehearse(&self) -> Result<(), Invalid> {
         for sample in samples() {
             let setting = sample.setting();
             match &self.kind {
                 Kind::Installer(_) | Kind::Live(_) => drop(self.arguments(&setting)?),
-                Kind::Script(file) => drop(self.file(file, &setting)?),
-                Kind::Image | Kind::Local | Kind::Menu(_) => {}
+                Kind::Script(file) if !self.file(file, &setting)?.starts_with("#!ipxe\n") => {
+                    return Err(Invalid::NoScript(file.clone()));
+                }
+                Kind::Script(_) | Kind::Image | Kind::Local | Kind::Menu(_) => {}
             }
             for file in self.documents.values() {
                 self.file(file, &setting)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lab_model::{Machine, ProfileName};
 
-use super::profile::{Files, Invalid, Profile};
+use super::profile::{Files, Invalid, Kind, Profile};
 
 /// Every profile that can be used, and what is wrong with the others. It is built whole, never changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +59,21 @@ impl Profiles {
                 .values()
                 .find(|profile| profile.selector.as_ref().is_some_and(|selector| selector.selects(machine)))),
         }
+    }
+
+    /// Every profile that the machine could boot by: its own, or what the menu that its own is leads to.
+    pub fn possible<'a>(&'a self, machine: &Machine) -> impl Iterator<Item = &'a Arc<Profile>> {
+        let mut found: Vec<_> = self.of(machine).ok().flatten().into_iter().collect();
+        let mut at = 0;
+        while let Some(profile) = found.get(at) {
+            if let Kind::Menu(menu) = &profile.kind {
+                let more = menu.items.iter().filter_map(|item| self.named(item));
+                let new: Vec<_> = more.filter(|item| !found.iter().any(|known| known.name == item.name)).collect();
+                found.extend(new);
+            }
+            at += 1;
+        }
+        found.into_iter()
     }
 
     /// The profile of this name.

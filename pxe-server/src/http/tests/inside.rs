@@ -224,7 +224,7 @@ async fn the_server_says_how_it_is() {
         interface: None,
         addresses: vec!["10.77.0.1/24".parse().expect("a network")],
         url: "http://10.77.0.1".to_owned(),
-        machines: 2,
+        machines: 3,
         bad_definitions: 0,
         images: 1,
         bad_images: 0,

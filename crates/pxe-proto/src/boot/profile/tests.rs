@@ -33,6 +33,7 @@ fn what_is_wrong_names_file_line_and_value() {
         &[(PROFILE_FILE, "kind = 'live'")],
         &[(PROFILE_FILE, "kind = 'local'\narguments = 'quiet'")],
         &[(PROFILE_FILE, "kind = 'script'\nscript = 'boot.ipxe'")],
+        &[(PROFILE_FILE, "kind = 'script'\nscript = 'boot.ipxe'"), ("boot.ipxe", "chain http://example.org/")],
         &[(PROFILE_FILE, "kind = 'menu'\nitems = []")],
         &[(PROFILE_FILE, "kind = 'menu'\nitems = ['a']\ndefault = 'b'")],
         &[(PROFILE_FILE, "kind = 'live'\narguments = 'a={{ machine.nmae }}'")],

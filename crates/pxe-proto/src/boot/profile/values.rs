@@ -25,33 +25,33 @@ pub struct Setting<'a> {
 /// The values by their names in templates; `vars` are the profile's, which the machine's go before.
 pub(super) fn values(setting: &Setting<'_>, vars: &BTreeMap<String, String>) -> Value {
     let Setting { machine, image, server, base, user } = *setting;
-    let vars: BTreeMap<_, _> = vars.iter().chain(&machine.vars).collect();
-    context! {
-        machine => context! {
-            name => machine.name.as_str(),
-            arch => machine.arch.as_str(),
-            debian_arch => debian_arch(machine.arch),
-            mac => machine.mac.to_string(),
-            address => given(machine.address),
-            ssh_keys => machine.ssh_keys.clone(),
-        },
-        server => context! {
-            url => base.to_string(),
-            address => server.address().to_string(),
-            netmask => server.netmask().to_string(),
-        },
-        image => given(image.map(|image| base.image_folder(image, machine.arch))),
-        documents => base.documents(&machine.name),
-        seed => base.seed_folder(&machine.name),
-        up => base.up(machine.mac),
-        user,
-        vars => Value::from_pairs(vars.into_iter().map(|(name, value)| (name.as_str(), value.as_str()))),
-    }
-}
-
-/// What is not there is undefined, so that nobody prints the word `none` into a document.
-fn given(value: Option<impl ToString>) -> Value {
-    value.map_or(Value::UNDEFINED, |value| Value::from(value.to_string()))
+    // What is not there is left out, so that nobody prints the word `none` into a document.
+    let mut known = BTreeMap::from([
+        ("name", Value::from(machine.name.as_str())),
+        ("arch", Value::from(machine.arch.as_str())),
+        ("debian_arch", Value::from(debian_arch(machine.arch))),
+        ("mac", Value::from(machine.mac.to_string())),
+        ("ssh_keys", Value::from(machine.ssh_keys.clone())),
+    ]);
+    known.extend(machine.address.map(|address| ("address", Value::from(address.to_string()))));
+    let server = context! {
+        url => base.to_string(),
+        address => server.address().to_string(),
+        netmask => server.netmask().to_string(),
+    };
+    let vars = vars.iter().chain(&machine.vars).map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut values = BTreeMap::from([
+        ("machine", Value::from_pairs(known)),
+        ("server", server),
+        ("documents", Value::from(base.documents(&machine.name))),
+        ("seed", Value::from(base.seed_folder(&machine.name))),
+        ("up", Value::from(base.up(machine.mac))),
+        ("user", Value::from(user)),
+        // A name that comes twice is the machine's.
+        ("vars", Value::from_pairs(vars.collect::<BTreeMap<_, _>>())),
+    ]);
+    values.extend(image.map(|image| ("image", Value::from(base.image_folder(image, machine.arch)))));
+    Value::from_pairs(values)
 }
 
 /// The machines that every template is tried on: of both architectures, with all that a definition can say and with as
