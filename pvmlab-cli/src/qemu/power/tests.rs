@@ -5,6 +5,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 
 use lab_model::MacAddr;
+#[cfg(target_os = "linux")]
+use {
+    crate::network::bridge::{self, BridgeName},
+    nix::sched::{CloneFlags, unshare},
+    nix::sys::socket::{SetSockOpt as _, sockopt},
+    std::net::UdpSocket,
+};
 
 use super::*;
 use crate::hardware::BootOrder;
@@ -40,6 +47,47 @@ fn two_machines_are_heard_on_the_lab_network() {
         assert!(!guest.monitor.exists() && !guest.console.exists());
     }
     assert_eq!(twice.kind(), Kind::Conflict);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn two_machines_are_heard_on_a_bridge() {
+    unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace: run as root, or by `cargo xtask test`");
+    let (_folder, home) = Home::in_a_temporary_folder();
+    let bridge = BridgeName::new("pvm-test").expect("a name");
+    bridge::ensure(&bridge).expect("made");
+    bridge::ensure(&bridge).expect("there already");
+    let ear = UdpSocket::bind("0.0.0.0:67").expect("a port of this namespace");
+    sockopt::BindToDevice.set(&ear, &"pvm-test".into()).expect("the bridge");
+    ear.set_read_timeout(Some(HEARING_LIMIT)).expect("a limit");
+    let (platform, interrupt) = (platform(), Interrupt::hold());
+    let guests = [1, 2].map(|number| {
+        let mac = MacAddr::new([0x52, 0x54, 0, 0x77, 0, number]);
+        guest(number, &home, Lan::Tap { device: bridge::tap_name(mac), bridge: bridge.clone() })
+    });
+
+    let _ended_in_any_case = Machines { home: &home, guests: &guests };
+    let lock = home.lock().expect("locked");
+    for guest in &guests {
+        on(guest, &platform, &home, &lock, &interrupt)
+            .expect("on: QEMU makes a tap device, which takes root and /dev/net/tun");
+    }
+
+    let mut left: BTreeSet<_> = guests.iter().map(|guest| guest.mac).collect();
+    while !left.is_empty() {
+        let mut request = [0; 1500];
+        ear.recv(&mut request).expect("firmware asks for an address within minutes");
+        // RFC 2131 §2: `chaddr` is at octet 28.
+        left.remove(&MacAddr::new(request[28..34].try_into().expect("six bytes")));
+    }
+    let at_once = OffPatience { after_button: Duration::ZERO, after_term: Duration::from_secs(60) };
+    for guest in &guests {
+        assert_eq!(off(&home, &guest.name, at_once).expect("off"), Off::Terminated);
+        let gone = bridge::plug(&bridge::tap_name(guest.mac), &bridge).expect_err("its tap device ended with it");
+        assert!(gone.to_string().contains("there is no interface"), "{gone}");
+    }
+    let conflict = bridge::ensure(&BridgeName::new("lo").expect("a name")).expect_err("the loopback is no bridge");
+    assert_eq!(conflict.kind(), Kind::Conflict);
 }
 
 #[test]
@@ -87,9 +135,12 @@ fn ear(lan: &Lan) -> UnixStream {
         unreachable!("plugged into a switch");
     };
     let ear = UnixStream::connect(socket).expect("plugged in");
-    ear.set_read_timeout(Some(Duration::from_secs(240))).expect("a limit");
+    ear.set_read_timeout(Some(HEARING_LIMIT)).expect("a limit");
     ear
 }
+
+/// Many times what firmware takes under emulation.
+const HEARING_LIMIT: Duration = Duration::from_secs(240);
 
 /// Who sent the next frame.
 fn sender(ear: &mut UnixStream) -> MacAddr {
