@@ -61,6 +61,11 @@ impl Failure {
         self
     }
 
+    /// What a person can do about it, most useful first.
+    pub(crate) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
     /// Which kind it is.
     pub(crate) fn kind(&self) -> Kind {
         self.kind

@@ -12,14 +12,14 @@ const PROGRAMS: [&str; 6] = ["qemu-img", "ssh", "ssh-keygen", "ps", "qemu-system
 fn a_good_lab_has_nothing_to_mend() {
     let lab = Lab::with_provisioner().with_programs(&PROGRAMS);
 
-    insta::assert_snapshot!("good", without_space(&lab.run(&["doctor"])));
+    insta::assert_snapshot!("good", run(&lab));
 }
 
 #[test]
 fn a_bare_host_is_told_everything_that_it_lacks() {
     let lab = Lab::without_home().with_programs(&["qemu-system-aarch64", "qemu-system-x86_64"]);
 
-    insta::assert_snapshot!("bare", without_space(&lab.run(&["doctor"])));
+    insta::assert_snapshot!("bare", run(&lab));
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn what_broke_in_a_lab_is_found() {
     let key = lab.home().join("ssh/id_ed25519");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).expect("set");
 
-    insta::assert_snapshot!("broken", without_space(&lab.run(&["doctor"])));
+    insta::assert_snapshot!("broken", run(&lab));
 }
 
 #[test]
@@ -45,8 +45,35 @@ fn findings_are_data() {
     assert!(findings.iter().all(|finding| finding["check"].is_string() && finding["state"].is_string()));
 }
 
-/// How much space there is differs from host to host.
-fn without_space(said: &str) -> String {
+#[test]
+fn a_port_in_use_and_a_wrong_accelerator_are_found() {
+    let lab = Lab::with_provisioner().with_programs(&PROGRAMS);
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = holder.local_addr().expect("bound").port();
+    let definition = lab.home().join("vms/provisioner.json");
+    let text = std::fs::read_to_string(&definition).expect("read");
+    lab.write("vms/provisioner.json", &text.replacen('{', &format!("{{\n  \"ssh_port\": {port},"), 1));
+    let mut doctor = lab.command(&["doctor"]);
+
+    let output = doctor.env("PVMLAB_QEMU_ACCEL", "hvf").output().expect("it runs");
+
+    let said = lab.transcript(&["doctor"], &output).replace(&port.to_string(), "PORT");
+    insta::assert_snapshot!("port_and_accelerator", without_host(&said));
+}
+
+/// As [`Lab::run`], without what differs from host to host.
+fn run(lab: &Lab) -> String {
+    let output = lab.command(&["doctor"]).env("PVMLAB_QEMU_ACCEL", "tcg").output().expect("it runs");
+    without_host(&lab.transcript(&["doctor"], &output))
+}
+
+/// How much space there is, which version QEMU has and where its firmware lies differs.
+fn without_host(said: &str) -> String {
     let lines = said.lines().filter(|line| !line.contains("GiB free") && !line.starts_with("space: "));
-    lines.map(|line| format!("{line}\n")).collect()
+    let lines = lines.map(|line| match (line.split_once(", version "), line.find("/usr/share/")) {
+        (Some((line, _)), _) => format!("{line}, version VERSION\n"),
+        (None, Some(at)) => format!("{}/usr/share/…\n", &line[..at]),
+        (None, None) => format!("{line}\n"),
+    });
+    lines.collect()
 }

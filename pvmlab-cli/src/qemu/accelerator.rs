@@ -42,6 +42,8 @@ pub(crate) struct Acceleration {
     pub(crate) argument: String,
     /// One clause for people.
     pub(crate) why: String,
+    /// Whether somebody asked for it by `PVMLAB_QEMU_ACCEL`.
+    pub(crate) is_asked: bool,
 }
 
 impl Acceleration {
@@ -100,11 +102,11 @@ impl Acceleration {
             }
         };
         let argument = if asked == "tcg" { EMULATION.to_owned() } else { asked.to_owned() };
-        Ok(Self { accelerator, argument, why: format!("{VARIABLE} asks for it") })
+        Ok(Self { accelerator, argument, why: format!("{VARIABLE} asks for it"), is_asked: true })
     }
 
     fn emulation(why: String) -> Self {
-        Self { accelerator: Accelerator::Tcg, argument: EMULATION.to_owned(), why }
+        Self { accelerator: Accelerator::Tcg, argument: EMULATION.to_owned(), why, is_asked: false }
     }
 }
 
@@ -116,6 +118,7 @@ fn hvf() -> Acceleration {
             accelerator: Accelerator::Hvf,
             argument: "hvf".to_owned(),
             why: "the host has the Hypervisor framework".to_owned(),
+            is_asked: false,
         },
         Ok(_) | Err(_) => Acceleration::emulation("the host has no Hypervisor framework (kern.hv_support)".to_owned()),
     }
@@ -152,7 +155,7 @@ fn kvm(
     };
     Ok(if works {
         let why = "firmware runs under it".to_owned();
-        Acceleration { accelerator: Accelerator::Kvm, argument: "kvm".to_owned(), why }
+        Acceleration { accelerator: Accelerator::Kvm, argument: "kvm".to_owned(), why, is_asked: false }
     } else {
         Acceleration::emulation("firmware does not run under this host's KVM".to_owned())
     })

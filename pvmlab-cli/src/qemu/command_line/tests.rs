@@ -180,5 +180,5 @@ fn flash(file: &str) -> Flash {
 }
 
 fn acceleration(accelerator: Accelerator, argument: &str) -> Acceleration {
-    Acceleration { accelerator, argument: argument.to_owned(), why: String::new() }
+    Acceleration { accelerator, argument: argument.to_owned(), why: String::new(), is_asked: false }
 }

@@ -183,6 +183,7 @@ fn platform() -> Platform {
         accelerator: Accelerator::Tcg,
         argument: "tcg,thread=multi".to_owned(),
         why: "it is everywhere".to_owned(),
+        is_asked: true,
     };
     Platform {
         emulator: Emulator::find(Arch::X86_64, &host).expect("QEMU for x86_64"),
