@@ -11,6 +11,7 @@ use crate::disk::{self, Size};
 use crate::error::{Failure, Kind, Result};
 use crate::hardware::Hardware;
 use crate::home::{Home, Lock};
+use crate::images::Image;
 use crate::lab_file::{DeclaredProvisioner, DeclaredTarget, LabFile};
 use crate::lab_network::HostAddress;
 use crate::new_machine::NewMachine;
@@ -35,6 +36,29 @@ pub(crate) struct Declared {
 pub(crate) fn machines(file: &LabFile) -> Result<Vec<Declared>> {
     let targets = file.targets.iter().map(|(name, target)| of_target(name, target));
     std::iter::once(of_provisioner(&file.provisioner)).chain(targets).collect()
+}
+
+/// What can be known before anything is done: no two machines share an address, and every image is here.
+///
+/// # Errors
+/// The first thing that would fail later, when half of the lab is made.
+pub(crate) fn check(declared: &[Declared], home: &Home) -> Result<()> {
+    let (mut addresses, mut macs) = (BTreeMap::new(), BTreeMap::new());
+    for Declared { name, new, .. } in declared {
+        let ip =
+            new.ip.and_then(|ip| addresses.insert(ip.address, name).map(|other| ("ip", ip.address.to_string(), other)));
+        let mac = new.mac.and_then(|mac| macs.insert(mac, name).map(|other| ("mac", mac.to_string(), other)));
+        if let Some((key, value, other)) = ip.or(mac) {
+            let message = format!("{key}: {value} is declared for `{other}` and for `{name}`");
+            return Err(
+                Failure::new(Kind::Conflict, message).hinted("each machine needs its own: leave it out for a free one")
+            );
+        }
+        if let Some(arch) = new.arch.filter(|_| !home.disk(name).exists()) {
+            Image::choose(home, new.distro.as_ref(), arch)?;
+        }
+    }
+    Ok(())
 }
 
 /// The machines that there are.

@@ -23,7 +23,7 @@ pub(crate) struct LabFile {
 
 /// A provisioner, as declared.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table `[provisioner]`")]
 pub(crate) struct DeclaredProvisioner {
     /// Its name; `provisioner` when left out.
     #[serde(default = "provisioner_name")]

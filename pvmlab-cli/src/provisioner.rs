@@ -23,6 +23,7 @@ use lab_model::{Arch, MachineName, Role};
 use crate::error::{Failure, Kind, Result};
 use crate::home::Home;
 use crate::lab_network::LabNetwork;
+use crate::qemu::power;
 use crate::ssh::Login;
 use crate::store::{Store, Stored};
 
@@ -63,13 +64,11 @@ impl Provisioner {
     /// How the host logs in to it: at the port that is forwarded to it.
     ///
     /// # Errors
-    /// No port is: it was never started.
+    /// It is off.
     pub(crate) fn login(&self, home: &Home) -> Result<Login> {
-        match self.stored.definition.ssh_port {
-            0 => Err(Failure::new(Kind::Failed, format!("{} was never started", self.name()))
-                .hinted(format!("start it with `pvmlab vm start {}`", self.name()))),
-            port => Ok(Login::direct(home, self.name(), SocketAddr::from((Ipv4Addr::LOCALHOST, port)))),
-        }
+        power::require_running(home, self.name())?;
+        let port = self.stored.definition.ssh_port;
+        Ok(Login::direct(home, self.name(), SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
     }
 
     /// Its server, as machines of the lab reach it.
@@ -83,7 +82,7 @@ impl Provisioner {
 /// A machine without an address of its own in its definition is asked for at the server.
 ///
 /// # Errors
-/// No such machine is defined, or it has no address yet.
+/// No such machine is defined, it is off, or it has no address yet.
 pub(crate) fn login(home: &Home, name: &MachineName) -> Result<Login> {
     let store = Store::read(home)?;
     let machine = &store.find(name)?.machine;
@@ -92,6 +91,7 @@ pub(crate) fn login(home: &Home, name: &MachineName) -> Result<Login> {
     if machine.role == Role::Provisioner {
         return Ok(jump);
     }
+    power::require_running(home, name)?;
     if let Some(address) = machine.address {
         return Ok(jump.beyond(name, IpAddr::from(address)));
     }

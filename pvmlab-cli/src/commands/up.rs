@@ -52,6 +52,7 @@ impl Up {
         let wanted: Vec<_> = declared.iter().map(|machine| (machine.name.clone(), machine.wanted.clone())).collect();
         let plan = plan(&wanted, &declared::present(&store, home)?);
         refuse(&plan)?;
+        declared::check(&declared, home)?;
         for name in &plan.undeclared {
             ui.say(format_args!("{name}: not in {}, left alone", self.file.display()));
         }

@@ -35,13 +35,13 @@ impl Release {
     fn read(path: &Path, arch: Arch) -> Result<Self> {
         let program = fs::read(path).map_err(|error| {
             let kind = if error.kind() == std::io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Failed };
-            Failure::new(kind, format!("cannot read {}: {error}", path.display()))
+            Failure::new(kind, format!("cannot read {}: {error}", path.display())).hinted(BUILD)
         })?;
         match machine(&program) {
             Some(machine) if machine == elf_machine(arch) => Ok(Self { program }),
             Some(_) => Err(Failure::new(Kind::Usage, format!("{} is not for {arch}", path.display()))
                 .hinted(format!("the provisioner is {arch}: name the pxe-server that was built for it"))),
-            None => Err(Failure::new(Kind::Usage, format!("{} is no Linux program", path.display()))),
+            None => Err(Failure::new(Kind::Usage, format!("{} is no Linux program", path.display())).hinted(BUILD)),
         }
     }
 
@@ -89,6 +89,9 @@ fn elf_machine(arch: Arch) -> u16 {
         Arch::X86_64 => 62,
     }
 }
+
+/// How people who build from source get one.
+const BUILD: &str = "name a pxe-server for the provisioner's processor; `cargo xtask dist` builds it";
 
 #[cfg(test)]
 impl Release {

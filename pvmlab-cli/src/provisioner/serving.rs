@@ -81,11 +81,32 @@ pub(crate) fn supply(provisioner: &Provisioner, home: &Home, ui: Ui) -> Result<(
     }
 }
 
+/// Tells a provisioner that runs of definitions that have changed just now, where it cannot see them by itself.
+///
+/// Each start of a machine tells it again, so what keeps it from hearing now is no failure: it is only said.
+pub(crate) fn announce(home: &Home, ui: Ui) {
+    let Ok(provisioner) = Provisioner::find(home) else { return };
+    let tell = || -> Result<()> {
+        if power::running(home, provisioner.name())?.is_none() {
+            return Ok(());
+        }
+        let login = provisioner.login(home)?;
+        match Found::ask(home, &login)?.share {
+            Share::Mounted => Ok(()),
+            Share::Pushed => push::definitions(home, &login),
+        }
+    };
+    if let Err(failure) = tell() {
+        let name = provisioner.name();
+        ui.say(format_args!("warning: {name} does not know of it yet ({failure}); it is told when a machine starts"));
+    }
+}
+
 impl Provisioner {
     /// What its server says.
     ///
     /// # Errors
-    /// It was never started.
+    /// It is off.
     pub(crate) fn api(&self, home: &Home) -> Result<Api> {
         Api::new(&self.login(home)?, self.server())
     }

@@ -71,6 +71,18 @@ pub(crate) fn running(home: &Home, name: &MachineName) -> Result<Option<Running>
     process::find(&home.pid_file(name.as_str()))
 }
 
+/// Asked before anything that takes a machine that is on.
+///
+/// # Errors
+/// The machine is off.
+pub(crate) fn require_running(home: &Home, name: &MachineName) -> Result<()> {
+    if running(home, name)?.is_some() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Conflict, format!("machine `{name}` is not running"))
+        .hinted(format!("start it with `pvmlab vm start {name}`; what it printed is in `pvmlab vm logs {name}`")))
+}
+
 /// Asked before anything is prepared for a start.
 ///
 /// # Errors
@@ -94,15 +106,17 @@ pub(crate) fn on(guest: &Guest, platform: &Platform, home: &Home, _lock: &Lock, 
     socket::prepare(&guest.console)?;
     let line = command_line(guest, platform);
     let pid_file = home.pid_file(guest.name.as_str());
-    let mut starting = process::spawn(&line, &pid_file, &home.log(&log_name(&guest.name)))?;
+    let log = home.log(&log_name(&guest.name));
+    let mut starting = process::spawn(&line, &pid_file, &log)?;
     // Who answers here is past everything that a start can fail by.
     let started = starting.until(START_LIMIT, interrupt, || {
         Ok(Qmp::connect(&guest.monitor, ANSWER_LIMIT).and_then(|mut qmp| qmp.status()).ok())
     });
-    started.and_then(|_| Network::plug(&guest.lan)).inspect_err(|_| {
+    let started = started.and_then(|_| Network::plug(&guest.lan)).inspect_err(|_| {
         socket::remove(&guest.monitor);
         socket::remove(&guest.console);
-    })?;
+    });
+    started.map_err(|failure| failure.hinted(format!("what QEMU printed is in {}", log.display())))?;
     starting.keep();
     Ok(())
 }

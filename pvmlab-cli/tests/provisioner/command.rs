@@ -29,7 +29,11 @@ fn a_program_that_cannot_run_there_is_not_sent() {
     let output = lab.pvmlab(&["provisioner", "deploy", "--binary", "/etc/hostname"]);
 
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "error: /etc/hostname is no Linux program\n");
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: /etc/hostname is no Linux program\n\
+         hint: name a pxe-server for the provisioner's processor; `cargo xtask dist` builds it\n"
+    );
 }
 
 #[test]
@@ -88,7 +92,7 @@ struct Lab {
 impl Lab {
     fn new() -> Self {
         let (home, guest) = (tempfile::tempdir().expect("done"), Guest::new());
-        for folder in ["vms", "images", "ssh", "configs/cloud-init/provisioner"] {
+        for folder in ["vms", "images", "ssh", "pids", "configs/cloud-init/provisioner"] {
             fs::create_dir_all(home.path().join(folder)).expect("done");
         }
         let define = |name: &str, role: &str, mac: &str, ip: &str| {
@@ -97,6 +101,8 @@ impl Lab {
                 r#"{{"name": "{name}", "role": "{role}", "arch": "{arch}", "mac": "52:54:00:00:00:{mac}", "ip": "{ip}", "ssh_port": 2222}}"#
             );
             fs::write(home.path().join(format!("vms/{name}.json")), text).expect("done");
+            // Nothing is asked of its emulator but that it runs, and this test does.
+            fs::write(home.path().join(format!("pids/{name}.pid")), own_identity()).expect("done");
         };
         define("provisioner", "provisioner", "01", "10.77.0.1/24");
         define("web", "target", "02", "");
@@ -119,4 +125,13 @@ impl Lab {
         assert!(compiled.expect("cc, which Rust links with").success());
         program
     }
+}
+
+/// What a PID file says of this process: which it is, and since when (proc_pid_stat(5), the 22nd field).
+fn own_identity() -> String {
+    let stat = fs::read_to_string("/proc/self/stat").expect("done");
+    let ticks = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(19)).expect("done");
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("done");
+    let started = format!("{ticks} after boot {}", boot.trim());
+    serde_json::json!({"pid": std::process::id(), "started": started, "program": "a test"}).to_string()
 }

@@ -4,6 +4,7 @@ use lab_model::MachineName;
 use crate::commands::completion;
 use crate::error::{Failure, Kind, Result};
 use crate::home::Home;
+use crate::provisioner::serving;
 use crate::removal;
 use crate::store::{self, Store};
 use crate::ui::Ui;
@@ -38,6 +39,8 @@ impl Clean {
             }
             ui.say(format_args!("removed machine `{name}`"));
         }
+        drop(lock);
+        serving::announce(home, ui);
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use crate::home::Home;
 use crate::interrupt::Interrupt;
 use crate::qemu::console::{Left, attach};
 use crate::qemu::{power, socket};
+use crate::store::Store;
 use crate::ui::Ui;
 
 /// Attaches this terminal to a running machine's serial console.
@@ -31,18 +32,8 @@ impl Console {
 
     pub(crate) fn run(self, home: &Home, ui: Ui) -> Result<()> {
         let name = &self.name;
-        home.require()?;
-        if power::running(home, name)?.is_none() {
-            let known = home.definition(name).exists();
-            return Err(if known {
-                Failure::new(Kind::Conflict, format!("machine `{name}` is not running")).hinted(format!(
-                    "start it with `pvmlab vm start {name}`; what it printed is in `pvmlab vm logs {name}`"
-                ))
-            } else {
-                Failure::new(Kind::NotFound, format!("there is no machine `{name}`"))
-                    .hinted("`pvmlab vm list` shows those that there are")
-            });
-        }
+        Store::read(home)?.find(name)?;
+        power::require_running(home, name)?;
         let _alone = self.alone(home)?;
         let machine = UnixStream::connect(socket::console(home, name))
             .with_context(|| format!("cannot reach the console of `{name}`"))?;

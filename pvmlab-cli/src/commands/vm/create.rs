@@ -10,6 +10,7 @@ use crate::home::Home;
 use crate::lab_network::HostAddress;
 use crate::network::Network;
 use crate::new_machine::NewMachine;
+use crate::provisioner::serving;
 use crate::removal;
 use crate::ui::Ui;
 
@@ -77,9 +78,11 @@ impl Create {
             network: self.network,
         };
         let machine = new.create(home, &lock, ui)?;
+        drop(lock);
         let address = machine.address.map(|address| address.to_string()).unwrap_or_default();
         ui.say(format_args!("made machine `{}` with address {address}", machine.name));
         ui.say(format_args!("start it with `pvmlab vm start {}`", machine.name));
+        serving::announce(home, ui);
         Ok(())
     }
 }
