@@ -15,22 +15,16 @@ use crate::provisioner::api::Api;
 use crate::qemu::power;
 use crate::ui::Ui;
 
-/// When a machine was last up, before it was started.
+/// When a machine's boot last got further, before it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Before {
-    up: Option<Timestamp>,
     heard: Option<Timestamp>,
 }
 
 impl Before {
     /// What the server says of the machine now.
     pub(crate) fn of(status: &LabStatus, name: &MachineName) -> Self {
-        let Some(machine) = find(status, name) else { return Self::default() };
-        Self { up: machine.since.filter(|_| machine.stage == Some(Stage::Up)), heard: machine.since }
-    }
-
-    fn is_up(self, machine: &MachineStatus) -> bool {
-        machine.stage == Some(Stage::Up) && machine.since != self.up
+        Self { heard: find(status, name).and_then(|machine| machine.since) }
     }
 }
 
@@ -56,7 +50,7 @@ pub(crate) fn until_up(
         status = answer.unwrap_or(status);
         let machine = find(&status, name).filter(|machine| machine.since != before.heard);
         if let Some(machine) = machine {
-            if before.is_up(machine) {
+            if machine.stage == Some(Stage::Up) {
                 return Ok(());
             }
             let line = line(machine);
@@ -104,11 +98,28 @@ fn find<'a>(status: &'a LabStatus, name: &MachineName) -> Option<&'a MachineStat
 }
 
 fn line(machine: &MachineStatus) -> String {
-    let stage = machine.stage.map_or_else(|| "switched on".to_owned(), |stage| stage.to_string());
+    let stage = machine.stage.map_or("it was switched on", words);
     match (machine.percent.filter(|_| machine.stage == Some(Stage::Write)), &machine.failure) {
         (_, Some(failure)) => format!("{stage}: {failure}"),
-        (Some(percent), None) => format!("{stage} {} %", percent / 10 * 10),
-        (None, None) => stage,
+        (Some(percent), None) => format!("{stage}: {} %", percent / 10 * 10),
+        (None, None) => stage.to_owned(),
+    }
+}
+
+fn words(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Offer => "its firmware is offered an address",
+        Stage::Address => "its firmware has an address",
+        Stage::BootProgram => "its firmware has fetched iPXE",
+        Stage::Script => "iPXE has its script",
+        Stage::Kernel => "iPXE has fetched the kernel",
+        Stage::Initrd => "iPXE has fetched the initial RAM file system",
+        Stage::Installer => "the installer runs",
+        Stage::Write => "the installer writes the disk",
+        Stage::Verify => "the disk holds what the image's manifest says",
+        Stage::Installed => "it is installed, and restarts",
+        Stage::System => "the installed system has an address",
+        Stage::Up => "the installed system is configured and up",
     }
 }
 
