@@ -1,6 +1,7 @@
 //! The daemon from start to stop.
 //!
-//! Start: configuration, bind everything (a port that somebody else has ends it here), inventory, NAT, tasks, ready.
+//! Start: configuration, wait for the interface, bind everything (a port that somebody else has ends it here), inventory, NAT, tasks,
+//! ready.
 //! Stop: SIGTERM, SIGINT or the first task that ends; then every task ends, NAT is off, journals are on disk, and the exit code says
 //! whether it was meant.
 
@@ -18,6 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::boot_files::BootFile;
 use crate::config::Config;
+use crate::interface::Netlink;
 use crate::leases::{Keeper, Leases};
 use crate::nat::{self, Nat};
 use crate::pulse::Pulses;
@@ -60,7 +62,13 @@ pub(crate) fn run(config: &Config, services: Services) -> anyhow::Result<ExitCod
 
 async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let Bound { lab, http: listener, lan } = Bound::new(config, services).await?;
+    let Bound { lab, http: listener, lan } = tokio::select! {
+        bound = Bound::new(config, services) => bound?,
+        signal = signals.next() => {
+            info!(signal, "stopping");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let url = lab.base_url(listener.local_addr()?.port());
 
     let state = State::open(&config.state())?;
@@ -79,7 +87,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     let (mut interface, mut leases_known) = (None, None);
     if let Some(Lan { link, tftp, interface: lan }) = lan {
         if let Some(nat) = Nat::start(nat::Plan::new(config, &lan)?, &state.nat())? {
-            tasks.spawn("nat", nat.run(pulses.of("nat"), shutdown.clone()));
+            tasks.spawn("nat", nat.run(Netlink::open()?, pulses.of("nat"), shutdown.clone()));
         }
         let (leases, known) = Leases::open(&state.leases(), config.dhcp.durability)?;
         let mut engine = Engine::new(lab.engine(config, url), inventory.borrow().clone());

@@ -5,18 +5,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use anyhow::Context;
-use futures_util::TryStreamExt;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use lab_model::{Ipv4Net, MacAddr};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::packet_route::neighbour::NeighbourState;
-use rtnetlink::{Handle, new_connection};
+use rtnetlink::{Handle, MulticastGroup, new_connection, new_multicast_connection};
 use tokio::time::interval;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
-use crate::config::{Config, Invalid};
+use crate::config::Config;
+use crate::lab::Unfit;
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,12 @@ pub(crate) struct Interface {
 #[derive(Clone, Debug)]
 pub(crate) struct Netlink {
     handle: Handle,
+}
+
+/// What the kernel says when interfaces or their IPv4 addresses change.
+pub(crate) struct Changes {
+    messages: BoxStream<'static, ()>,
+    _connection: AbortOnDropHandle<()>,
 }
 
 /// How often it is looked whether an interface is still the same.
@@ -108,23 +117,44 @@ impl Netlink {
     }
 }
 
+impl Changes {
+    /// Has the kernel say them from now on; needs a runtime.
+    ///
+    /// # Errors
+    /// The kernel refuses the socket.
+    pub(crate) fn watch() -> anyhow::Result<Self> {
+        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr];
+        let (connection, _, messages) = new_multicast_connection(&groups).context("cannot open a netlink socket")?;
+        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+        Ok(Self { messages: messages.map(drop).boxed(), _connection })
+    }
+
+    /// Waits for the next one.
+    ///
+    /// # Errors
+    /// The kernel has ended the connection.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<()> {
+        self.messages.next().await.context("the kernel no longer says what becomes of interfaces")
+    }
+}
+
 impl Interface {
     /// The interface that the configuration names.
     ///
     /// # Errors
-    /// It names none, or this machine has no such; the message says which ones it has.
-    pub(crate) fn of(config: &Config, interfaces: &[Self]) -> Result<Self, Invalid> {
+    /// It names none, or this machine has no such yet; the message says which ones it has.
+    pub(crate) fn of(config: &Config, interfaces: &[Self]) -> Result<Self, Unfit> {
         let others = || {
             let others = interfaces.iter().filter(|interface| interface.name != "lo").map(Self::to_string);
             others.collect::<Vec<_>>().join(", ")
         };
         let Some(name) = &config.lab.interface else {
             let expected = "missing: expected the interface that machines boot on";
-            return Err(config.missing("lab.interface", format!("{expected}; this machine has {}", others())));
+            return Err(config.missing("lab.interface", format!("{expected}; this machine has {}", others())).into());
         };
         interfaces.iter().find(|interface| interface.name == *name.get_ref()).cloned().ok_or_else(|| {
             let problem = format!("`{}` is no interface of this machine, which has {}", name.get_ref(), others());
-            config.invalid("lab.interface", name, problem)
+            Unfit::Absent(config.invalid("lab.interface", name, problem))
         })
     }
 }

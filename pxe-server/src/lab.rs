@@ -22,6 +22,16 @@ pub(crate) struct Lab {
     base_url: Option<BaseUrl>,
 }
 
+/// Why a configuration does not fit the network.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub(crate) enum Unfit {
+    /// It never will.
+    Invalid(#[from] Invalid),
+    /// It does as soon as the interface is there and has its address.
+    Absent(Invalid),
+}
+
 /// The most addresses that a pool has by itself: more would only cost memory under a flood of made-up clients.
 const DEFAULT_POOL_LIMIT: u32 = 1024;
 
@@ -35,8 +45,8 @@ impl Lab {
     /// Fits a configuration to the interface that machines boot on; without one, the configuration's word is taken.
     ///
     /// # Errors
-    /// The server has no such address, or the pool is not of its network.
-    pub(crate) fn new(config: &Config, interface: Option<&Interface>) -> Result<Self, Invalid> {
+    /// The server has no such address yet, or the pool is not of its network.
+    pub(crate) fn new(config: &Config, interface: Option<&Interface>) -> Result<Self, Unfit> {
         let server = server(config, interface)?;
         let pool = match &config.dhcp.pool {
             Some(written) => {
@@ -47,7 +57,7 @@ impl Lab {
                         hosts.start(),
                         hosts.end()
                     );
-                    return Err(config.invalid("dhcp.pool", written, problem));
+                    return Err(config.invalid("dhcp.pool", written, problem).into());
                 }
                 Some(range)
             }
@@ -83,7 +93,7 @@ impl Lab {
     }
 }
 
-fn server(config: &Config, interface: Option<&Interface>) -> Result<Ipv4Net, Invalid> {
+fn server(config: &Config, interface: Option<&Interface>) -> Result<Ipv4Net, Unfit> {
     match (&config.lab.address, interface) {
         (Some(written), None) => Ok(*written.get_ref()),
         (Some(written), Some(interface)) => {
@@ -96,18 +106,18 @@ fn server(config: &Config, interface: Option<&Interface>) -> Result<Ipv4Net, Inv
                  or leave the key out to use the interface's own",
                 interface.name
             );
-            Err(config.invalid("lab.address", written, problem))
+            Err(Unfit::Absent(config.invalid("lab.address", written, problem)))
         }
         (None, Some(interface)) => interface.addresses.first().copied().ok_or_else(|| {
             let problem = format!(
                 "{name} has no IPv4 address: give it one with `ip address add 10.77.0.1/24 dev {name}`",
                 name = interface.name
             );
-            config.missing("lab.address", problem)
+            Unfit::Absent(config.missing("lab.address", problem))
         }),
         (None, None) => {
             let expected = "expected the address under which machines reach this server, such as `10.0.2.2/24`";
-            Err(config.missing("lab.address", format!("missing: {expected}")))
+            Err(config.missing("lab.address", format!("missing: {expected}")).into())
         }
     }
 }

@@ -7,7 +7,8 @@
 //! | `kernel` | the kernel's switches: forwarding, and whether the uplink still hears router advertisements |
 //! | `record` | what must be undone, on disk before it is done: a crash leaves nothing behind for good |
 //!
-//! Rules go by interface names, so an uplink that comes later, is replaced or changes its address needs nothing done to them.
+//! Rules go by interface names, so an uplink that comes later, is replaced or changes its address needs nothing done to them. Those for
+//! the server's own addresses follow these: an interface has its IPv6 addresses after its IPv4 one.
 //! They are there before forwarding is, and go after it.
 //!
 //! Deliberately not here: what others forward. Their tables stay as they are, and ours drops only what concerns the lab.
@@ -33,7 +34,7 @@ use self::kernel::Setting;
 use self::record::Record;
 use crate::capability::{Capability, REMEDY};
 use crate::config::{Config, InterfaceName, Invalid};
-use crate::interface::Interface;
+use crate::interface::{Interface, Netlink};
 use crate::pulse::Pulse;
 
 /// What a configuration wants, fitted to the network.
@@ -54,7 +55,7 @@ pub(crate) struct Nat {
     uplink: Option<u32>,
 }
 
-/// How often the uplink is looked for: a person who plugs it in sees the answer in the log at once.
+/// How often the interfaces are looked at: a person who plugs the uplink in sees the answer in the log at once.
 const POLL: Duration = Duration::from_secs(2);
 
 /// How often the table is looked for: `systemctl restart nftables` and its like remove those of others too.
@@ -74,9 +75,8 @@ impl Plan {
             );
             return Err(config.invalid("nat.uplink", &section.uplink, problem));
         }
-        let ipv4 = lab.addresses.iter().map(|network| network.address().into());
-        let addresses = ipv4.chain(lab.ipv6.iter().copied().map(IpAddr::from)).collect();
-        Ok(Some(Self { lab: lab.name.clone(), uplink: section.uplink.get_ref().clone(), addresses }))
+        let (uplink, addresses) = (section.uplink.get_ref().clone(), addresses(lab));
+        Ok(Some(Self { lab: lab.name.clone(), uplink, addresses }))
     }
 
     /// What keeps it from being carried out, one sentence each; nothing is changed. Without privileges some of it cannot be
@@ -172,16 +172,19 @@ impl Nat {
         Ok(Some(nat))
     }
 
-    /// Looks after the uplink until the token is cancelled; then everything is undone.
-    pub(crate) async fn run(mut self, mut pulse: Pulse, shutdown: CancellationToken) {
-        let (mut uplink, mut table) = (interval(POLL), interval_at(Instant::now() + LOOK, LOOK));
-        uplink.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Looks after the interfaces until the token is cancelled; then everything is undone.
+    pub(crate) async fn run(mut self, netlink: Netlink, mut pulse: Pulse, shutdown: CancellationToken) {
+        let (mut interfaces, mut table) = (interval(POLL), interval_at(Instant::now() + LOOK, LOOK));
+        interfaces.set_missed_tick_behavior(MissedTickBehavior::Delay);
         table.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = pulse.answer() => {}
-                _ = uplink.tick() => self.look_after_the_uplink(),
+                _ = interfaces.tick() => {
+                    self.look_after_the_uplink();
+                    self.look_after_the_addresses(&netlink).await;
+                }
                 _ = table.tick() => self.look_after_the_table().await,
             }
         }
@@ -198,6 +201,24 @@ impl Nat {
             Ok(Ok(true)) => warn!(table = self.plan.table(), "somebody removed the NAT table: it is there again"),
             Ok(Err(error)) => warn!(error = format!("{error:#}"), "NAT may be out of force"),
             Err(error) => warn!(%error, "NAT may be out of force"),
+        }
+    }
+
+    async fn look_after_the_addresses(&mut self, netlink: &Netlink) {
+        let Ok(interfaces) = netlink.interfaces().await else { return };
+        let Some(lab) = interfaces.iter().find(|interface| interface.name == self.plan.lab) else { return };
+        let now = Plan { addresses: addresses(lab), ..self.plan.clone() };
+        if now == self.plan {
+            return;
+        }
+        let transaction = ruleset::replace(&now);
+        let followed = spawn_blocking(move || nft::apply(&transaction)).await.map_err(anyhow::Error::from).flatten();
+        match followed.and_then(|()| kernel::set(&now.settings(), &mut self.record)) {
+            Ok(()) => {
+                info!(addresses = ?now.addresses, "NAT follows the lab interface's addresses");
+                self.plan = now;
+            }
+            Err(error) => warn!(error = format!("{error:#}"), "NAT may be out of force"),
         }
     }
 
@@ -229,6 +250,12 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "from {} to {}, table inet {}", self.lab, self.uplink, self.table())
     }
+}
+
+/// All addresses by which an interface is known beyond its own link.
+fn addresses(interface: &Interface) -> Vec<IpAddr> {
+    let ipv4 = interface.addresses.iter().map(|network| network.address().into());
+    ipv4.chain(interface.ipv6.iter().copied().map(IpAddr::from)).collect()
 }
 
 /// Undoes what the record has. What cannot be undone stays in it, for the next start.

@@ -9,6 +9,11 @@ pub(crate) fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// No service answers yet, for this reason.
+pub(crate) fn waiting(reason: &str) {
+    send(&[NotifyState::Status(&format!("waits: {reason}"))]);
+}
+
 /// The services end.
 pub(crate) fn stopping() {
     send(&[NotifyState::Stopping]);

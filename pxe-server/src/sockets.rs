@@ -1,4 +1,6 @@
 //! What is bound before anything is served, because all of it can fail for a reason outside of this program.
+//!
+//! Only the interface and its address are waited for: a machine that starts has no network yet.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,8 +14,9 @@ use crate::capability::{Capability, REMEDY};
 use crate::config::{Config, TftpSection};
 use crate::daemon::Services;
 use crate::dhcp::{DhcpSocket, Link};
-use crate::interface::{Interface, Netlink};
-use crate::lab::Lab;
+use crate::interface::{Changes, Interface, Netlink};
+use crate::lab::{Lab, Unfit};
+use crate::notify;
 use crate::port_owner::{Protocol, explain};
 use crate::tftp;
 
@@ -41,17 +44,16 @@ pub(crate) struct Lan {
 }
 
 impl Bound {
-    /// Binds what these services need.
+    /// Binds what these services need, once the interface is there and has its address.
     ///
     /// # Errors
-    /// The configuration does not fit the network, somebody has a port, or a capability is missing.
+    /// The configuration never fits the network, somebody has a port, or a capability is missing.
     pub(crate) async fn new(config: &Config, services: Services) -> anyhow::Result<Self> {
         let (lab, lan) = match services {
             Services::HttpOnly => (Lab::new(config, None)?, None),
             Services::All => {
                 let netlink = Netlink::open()?;
-                let interface = Interface::of(config, &netlink.interfaces().await?)?;
-                let lab = Lab::new(config, Some(&interface))?;
+                let (interface, lab) = fitted(config, &netlink).await?;
                 let lan = Lan::bind(config, &lab, &interface, netlink)?;
                 (lab, Some(lan))
             }
@@ -69,6 +71,31 @@ impl Bound {
         let http = bind_http(listen, config.http.port.0)?;
         Ok(Self { lab, http, lan })
     }
+}
+
+/// Waits until the network is as the configuration has it, and says what is missing.
+async fn fitted(config: &Config, netlink: &Netlink) -> anyhow::Result<(Interface, Lab)> {
+    // First, so that nothing comes between looking and waiting.
+    let mut changes = Changes::watch()?;
+    let mut said = None;
+    loop {
+        let absent = match fit(config, &netlink.interfaces().await?) {
+            Err(Unfit::Absent(absent)) => absent,
+            fitting => return Ok(fitting?),
+        };
+        if said.as_ref() != Some(&absent) {
+            warn!("{absent}; waiting for it");
+            notify::waiting(&absent.to_string());
+            said = Some(absent);
+        }
+        changes.next().await?;
+    }
+}
+
+fn fit(config: &Config, interfaces: &[Interface]) -> Result<(Interface, Lab), Unfit> {
+    let interface = Interface::of(config, interfaces)?;
+    let lab = Lab::new(config, Some(&interface))?;
+    Ok((interface, lab))
 }
 
 impl Lan {

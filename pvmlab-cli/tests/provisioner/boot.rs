@@ -16,6 +16,33 @@ fn the_first_boot_puts_the_seeds_release_to_work() {
 }
 
 #[test]
+fn the_first_release_of_all_serves_before_it_is_judged_and_goes_on() {
+    let guest = Guest::new();
+    let seed = guest.release("seed", Fate::Serves);
+    let good = guest.path("usr/local/lib/pxe-server/good");
+
+    guest.provision(&["boot", seed.to_str().unwrap()]);
+    let before = (guest.at_work().1, good.exists());
+    guest.provision(&["install", guest.read("run/started").trim()]);
+
+    assert_eq!(before, ("seed".to_owned(), false));
+    assert_eq!((guest.at_work().1, good.exists()), ("seed".to_owned(), true));
+    assert_eq!(guest.read("run/starts").lines().count(), 1);
+}
+
+#[test]
+fn a_first_release_that_does_not_serve_gives_way_to_that_of_another_seed() {
+    let guest = Guest::new();
+    guest.boot(&guest.release("seed", Fate::Dies));
+    assert!(!guest.path("usr/local/lib/pxe-server/good").exists());
+
+    guest.boot(&guest.release("newer", Fate::Serves));
+
+    assert_eq!(guest.at_work(), ("newer".to_owned(), "newer".to_owned()));
+    assert!(guest.path("usr/local/lib/pxe-server/good").exists());
+}
+
+#[test]
 fn the_next_boot_with_the_same_seed_installs_nothing() {
     let guest = Guest::new();
     let seed = guest.release("seed", Fate::Serves);

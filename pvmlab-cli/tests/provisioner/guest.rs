@@ -159,10 +159,17 @@ program=$(readlink "$PVMLAB_ROOT/usr/local/bin/pxe-server")
 case $1 in
     daemon-reload) ;;
     start)
-        id=${*: -1}; id=${id#*@}; id=${id%.service}
-        if [[ $2 == --no-block ]]; then echo "$id" >>"$PVMLAB_ROOT/run/started"
-        else exec "$PVMLAB_ROOT/usr/local/lib/pxe-server/provision" install "$id"; fi ;;
+        for unit in "${@:2}"; do
+            id=${unit#*@}; id=${id%.service}
+            case $unit in
+                --no-block) ;;
+                pxe-server.service) "$0" restart || [[ $2 == --no-block ]] ;;
+                *) if [[ $2 == --no-block ]]; then echo "$id" >>"$PVMLAB_ROOT/run/started"
+                    else exec "$PVMLAB_ROOT/usr/local/lib/pxe-server/provision" install "$id"; fi ;;
+            esac
+        done ;;
     restart)
+        echo >>"$PVMLAB_ROOT/run/starts"
         rm -rf "$PVMLAB_ROOT/proc"
         "$program" serve >/dev/null || exit 1
         mkdir -p "$PVMLAB_ROOT/proc/7"

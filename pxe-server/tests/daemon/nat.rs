@@ -108,6 +108,20 @@ fn an_uplink_may_come_later_and_change() {
 }
 
 #[test]
+fn an_ipv6_address_may_come_later() {
+    let network = Network::new();
+    run("ip", &["address", "del", "fd77::1/64", "dev", BRIDGE]).unwrap();
+    let server = serving();
+    assert_eq!(State::now().switches, ["1", "0", "1"]);
+
+    run("ip", &["address", "add", "fd77::1/64", "dev", BRIDGE, "nodad"]).unwrap();
+
+    server.wait_for_log("NAT follows the lab interface's addresses");
+    assert_eq!(network.source_seen_outside(OUTSIDE_V6), UPLINK_V6);
+    assert_eq!(State::now().switches, ["1", "1", "2"]);
+}
+
+#[test]
 fn a_table_that_somebody_flushed_comes_back() {
     let network = Network::new();
     let server = serving();

@@ -43,8 +43,13 @@ impl Server {
 
     /// Starts the process and waits until it is ready.
     pub(crate) fn start(&mut self) {
-        self.spawn(self.serve(bound(PROGRAM)));
+        self.start_early();
         self.wait_for_log("ready");
+    }
+
+    /// Starts the process, which may not get ready yet.
+    pub(crate) fn start_early(&mut self) {
+        self.spawn(self.serve(bound(PROGRAM)));
     }
 
     /// Starts the process as a service manager does that wants to hear from it this often, and returns what it hears.

@@ -117,16 +117,56 @@ fn two_servers_do_not_share_their_state() {
 }
 
 #[test]
-fn an_interface_that_is_not_there_is_told_with_those_that_are() {
+fn an_interface_that_is_not_there_is_told_with_those_that_are_and_waited_for() {
     let _namespace = Namespace::enter().unwrap();
-    let mut server = Server::configured("state = 'state'\n\n[lab]\ninterface = 'enp0s2'\n");
+    let mut server = Server::configured("state = 'state'\n\n[lab]\ninterface = 'other'\naddress = '10.78.0.1/24'\n");
+
+    server.start_early();
+
+    server.wait_for_log(
+        "config.toml:4: lab.interface: `other` is no interface of this machine, which has lab (10.77.0.1/24); waiting for it",
+    );
+    add_interface(Some("10.78.0.7/24"));
+    server.wait_for_log(
+        "config.toml:5: lab.address: 10.78.0.1/24 is not an address of other (10.78.0.7/24): add it with",
+    );
+    run("ip", &["address", "add", "10.78.0.1/24", "dev", "other"]).unwrap();
+    server.wait_for_log("ready server=10.78.0.1/24");
+}
+
+#[test]
+fn a_service_manager_hears_what_is_waited_for() {
+    let _namespace = Namespace::enter().unwrap();
+    add_interface(None);
+    let mut server = Server::configured("state = 'state'\n[lab]\ninterface = 'other'\n");
+
+    let manager = server.start_supervised(Duration::from_secs(60));
+    let mut message = [0; 256];
+    let length = manager.recv(&mut message).unwrap();
+
+    let message = String::from_utf8_lossy(&message[..length]);
+    assert!(message.starts_with("STATUS=waits: ") && message.contains("other has no IPv4 address"), "{message}");
+}
+
+#[test]
+fn it_can_be_ended_while_it_waits() {
+    let _namespace = Namespace::enter().unwrap();
+    let mut server = Server::configured("state = 'state'\n[lab]\ninterface = 'other'\n");
+    server.start_early();
+    server.wait_for_log("waiting for it");
+
+    assert_eq!(server.stop(), ExitStatus::default());
+}
+
+#[test]
+fn what_no_waiting_cures_ends_it() {
+    let _namespace = Namespace::enter().unwrap();
+    let mut server = Server::configured(&format!("{ON_THE_BRIDGE}[dhcp]\npool = '10.78.0.2-10.78.0.9'\n"));
 
     let status = server.fail();
 
-    let expected =
-        "config.toml:4: lab.interface: `enp0s2` is no interface of this machine, which has lab (10.77.0.1/24)";
     assert_eq!(status.code(), Some(1));
-    assert!(server.log().contains(expected), "{}", server.log());
+    assert!(server.log().contains("is outside the lab network 10.77.0.1/24"), "{}", server.log());
 }
 
 #[test]
