@@ -11,3 +11,4 @@
 
 mod broken_server;
 mod lab;
+mod shares;

@@ -23,8 +23,8 @@ use crate::{
     cache::Cache,
     packages::{self, Consent},
 };
-use recipe::ImageRecipe;
 pub(crate) use recipe::debian_name;
+use recipe::{ImageRecipe, Kernel};
 pub(crate) use unpack::{installed_packages, unpack};
 
 /// Builds an operating system image from packages, or finds the one that was built before.
@@ -44,6 +44,9 @@ pub(crate) enum Name {
     /// Debian 12 with the kernel for virtual machines.
     #[value(name = "debian-12")]
     Debian12,
+    /// Debian 12 with the kernel for every machine, which can mount what a host shares over 9p.
+    #[value(name = "debian-12-generic")]
+    Debian12Generic,
 }
 
 /// Runs `cargo xtask image`; the folder of the image goes to standard output.
@@ -108,7 +111,8 @@ fn manifest(recipe: &ImageRecipe, name: Name, arch: Arch, files: Files) -> Resul
 impl Name {
     fn recipe(self, arch: Arch) -> ImageRecipe {
         match self {
-            Self::Debian12 => ImageRecipe::debian_12(arch),
+            Self::Debian12 => ImageRecipe::debian_12(Kernel::Cloud, arch),
+            Self::Debian12Generic => ImageRecipe::debian_12(Kernel::Generic, arch),
         }
     }
 }
@@ -117,6 +121,7 @@ impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Debian12 => "debian-12",
+            Self::Debian12Generic => "debian-12-generic",
         })
     }
 }
@@ -129,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_manifest_says_what_the_installed_system_is_started_with() {
-        let recipe = ImageRecipe::debian_12(Arch::X86_64);
+        let recipe = ImageRecipe::debian_12(Kernel::Cloud, Arch::X86_64);
         let file = |name: &str| ImageFile { file: name.parse().unwrap(), size: 1, sha256: Sha256([0; 32]) };
         let disk = DiskImage {
             file: "disk.raw.zst".parse().unwrap(),

@@ -13,6 +13,7 @@ use lab_tests::LOGS_VARIABLE;
 
 use crate::{
     cache::Cache,
+    image,
     packages::{self, Consent},
     privilege, supplies, tools, workspace,
 };
@@ -31,7 +32,8 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     let started = Instant::now();
     packages::require(&[packages::NETWORK, packages::PEERS].concat(), consent)?;
     privilege::check_namespaces()?;
-    let supplies = supplies::gather_virtual(&Arch::ALL, &[PROVISIONER], consent)?;
+    let supplies = supplies::gather_virtual(&Arch::ALL, &Arch::ALL, consent)?;
+    image::require(&Cache::of_user()?, image::Name::Debian12Generic, MOUNTING, consent)?;
     let prepared = started.elapsed();
 
     let mut documentation = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -51,8 +53,8 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     Ok(())
 }
 
-/// What the labs of virtual machines are served by; their targets are of either architecture.
-const PROVISIONER: Arch = Arch::Aarch64;
+/// The architecture of the provisioner that mounts the host's folders: the one whose image is built soonest.
+const MOUNTING: Arch = Arch::X86_64;
 
 fn check(what: &str, status: ExitStatus) -> Result<()> {
     ensure!(status.success(), "{what} failed ({status})");

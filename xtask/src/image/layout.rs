@@ -26,6 +26,8 @@ pub(super) struct Extent {
 
 impl Layout {
     pub(super) const DEBIAN_12: Self = Self { disk_mib: 1536, esp_mib: 48 };
+    /// Drivers for every machine take several hundred MiB.
+    pub(super) const DEBIAN_12_GENERIC: Self = Self { disk_mib: 2048, esp_mib: 48 };
 
     pub(super) fn disk_size(self) -> u64 {
         self.disk_mib * MIB
@@ -81,6 +83,7 @@ mod tests {
     use lab_model::Arch;
 
     use super::*;
+    use crate::image::recipe::Kernel;
 
     #[test]
     fn the_root_lies_last_and_leaves_room_for_the_backup_table() {
@@ -92,7 +95,7 @@ mod tests {
 
     #[test]
     fn partitions_are_numbered_as_vendors_do_and_aligned_to_a_mebibyte() {
-        let recipe = ImageRecipe::debian_12(Arch::X86_64);
+        let recipe = ImageRecipe::debian_12(Kernel::Cloud, Arch::X86_64);
 
         let command = partition(&recipe, Path::new("disk.raw"));
 

@@ -23,6 +23,15 @@ pub(super) struct SystemRecipe {
     pub(super) script: &'static str,
 }
 
+/// Which of Debian's kernels.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kernel {
+    /// For virtual machines, with little else than their drivers.
+    Cloud,
+    /// For every machine.
+    Generic,
+}
+
 /// A GRUB that firmware finds without an entry in its variables.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct BootLoader {
@@ -48,13 +57,16 @@ pub(super) struct ImageRecipe {
 
 impl SystemRecipe {
     /// Debian 12 as a vendor of cloud images would put it together, without what a lab never starts.
-    pub(super) fn debian_12(arch: Arch) -> Self {
+    pub(super) fn debian_12(kernel: Kernel, arch: Arch) -> Self {
         let debian = debian_name(arch);
         Self {
             suite: "bookworm",
             arch: debian,
             packages: PACKAGES,
-            kernel: format!("linux-image-cloud-{debian}"),
+            kernel: match kernel {
+                Kernel::Cloud => format!("linux-image-cloud-{debian}"),
+                Kernel::Generic => format!("linux-image-{debian}"),
+            },
             boot_loader: BootLoader::of(arch),
             dpkg_options: &[
                 "path-exclude=/usr/share/doc/*",
@@ -79,10 +91,13 @@ impl SystemRecipe {
 }
 
 impl ImageRecipe {
-    pub(super) fn debian_12(arch: Arch) -> Self {
+    pub(super) fn debian_12(kernel: Kernel, arch: Arch) -> Self {
         Self {
-            system: SystemRecipe::debian_12(arch),
-            layout: Layout::DEBIAN_12,
+            system: SystemRecipe::debian_12(kernel, arch),
+            layout: match kernel {
+                Kernel::Cloud => Layout::DEBIAN_12,
+                Kernel::Generic => Layout::DEBIAN_12_GENERIC,
+            },
             consoles: match arch {
                 Arch::Aarch64 => &["console=tty0", "console=ttyAMA0,115200"],
                 Arch::X86_64 => &["console=tty0", "console=ttyS0,115200"],
@@ -225,7 +240,7 @@ mod tests {
 
     #[test]
     fn whatever_changes_in_a_recipe_changes_its_text_and_identifiers() {
-        let recipe = ImageRecipe::debian_12(Arch::Aarch64);
+        let recipe = ImageRecipe::debian_12(Kernel::Cloud, Arch::Aarch64);
         let mut smaller = recipe.clone();
         smaller.layout.disk_mib -= 1;
         let mut overlaid = recipe.clone();
@@ -233,23 +248,28 @@ mod tests {
         let mut scripted = recipe.clone();
         scripted.system.script = "";
 
-        for other in [smaller, overlaid, scripted, ImageRecipe::debian_12(Arch::X86_64)] {
+        let (generic, other_arch) = (
+            ImageRecipe::debian_12(Kernel::Generic, Arch::Aarch64),
+            ImageRecipe::debian_12(Kernel::Cloud, Arch::X86_64),
+        );
+
+        for other in [smaller, overlaid, scripted, generic, other_arch] {
             assert_ne!(recipe.text(), other.text());
             assert_ne!(recipe.identifier("disk"), other.identifier("disk"));
         }
-        assert_eq!(recipe.text(), ImageRecipe::debian_12(Arch::Aarch64).text());
+        assert_eq!(recipe.text(), ImageRecipe::debian_12(Kernel::Cloud, Arch::Aarch64).text());
     }
 
     #[test]
     fn identifiers_of_one_image_differ_by_their_label() {
-        let recipe = ImageRecipe::debian_12(Arch::X86_64);
+        let recipe = ImageRecipe::debian_12(Kernel::Cloud, Arch::X86_64);
 
         assert_ne!(recipe.identifier("disk"), recipe.identifier("root file system"));
     }
 
     #[test]
     fn an_identifier_is_a_uuid_of_version_8() {
-        let text = ImageRecipe::debian_12(Arch::X86_64).identifier("disk").to_string();
+        let text = ImageRecipe::debian_12(Kernel::Cloud, Arch::X86_64).identifier("disk").to_string();
 
         assert_eq!(text.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
         assert_eq!(&text[14..15], "8");
@@ -257,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_installed_system_finds_its_root_and_its_consoles() {
-        let recipe = ImageRecipe::debian_12(Arch::Aarch64);
+        let recipe = ImageRecipe::debian_12(Kernel::Cloud, Arch::Aarch64);
         let root = recipe.identifier("root file system");
 
         let line = recipe.installed_arguments().join(" ");

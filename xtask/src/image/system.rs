@@ -78,6 +78,7 @@ mod tests {
     use lab_model::Arch;
 
     use super::*;
+    use crate::image::recipe::Kernel;
 
     #[test]
     fn takes_the_way_to_the_mirror_from_the_machine_and_nothing_else() {
@@ -91,7 +92,8 @@ mod tests {
 
     #[test]
     fn asks_for_the_architecture_by_debians_name_and_for_its_boot_loader() {
-        let arguments = arguments(&SystemRecipe::debian_12(Arch::Aarch64), Path::new("/apt.conf")).join("\n");
+        let arguments =
+            arguments(&SystemRecipe::debian_12(Kernel::Cloud, Arch::Aarch64), Path::new("/apt.conf")).join("\n");
 
         assert!(arguments.contains("--architectures=arm64"), "{arguments}");
         assert!(arguments.contains(",grub-efi-arm64-bin"), "{arguments}");
