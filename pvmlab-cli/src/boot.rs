@@ -38,6 +38,8 @@ pub(crate) fn start(stored: &Stored, how: Start, home: &Home, lock: &Lock, inter
         return Err(Failure::new(Kind::NotFound, message)
             .hinted(format!("make the machine anew: `pvmlab vm clean {}`, then `pvmlab vm create`", machine.name)));
     }
+    // A home of an earlier pvmlab may lack a folder that the provisioner is to share.
+    home.create()?;
     let host = Host::here()?;
     let mut hardware = Hardware::read(home, &machine.name, machine.role)?;
     hardware.boot = how.boot.unwrap_or(hardware.boot);

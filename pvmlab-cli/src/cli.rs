@@ -36,6 +36,8 @@ enum Command {
     Vm(commands::vm::Vm),
     #[command(subcommand)]
     Distro(commands::distro::Distro),
+    #[command(subcommand)]
+    Profile(commands::profile::Profile),
     Doctor(commands::doctor::Doctor),
     Completion(commands::completion::Completion),
     #[command(hide = true)]
@@ -89,6 +91,7 @@ fn dispatch(command: Command, ui: Ui) -> Result<ExitCode> {
         Command::Provisioner(provisioner) => return provisioner.run(&home, ui),
         Command::Vm(vm) => return vm.run(&home, ui),
         Command::Distro(distro) => return distro.run(&home, ui),
+        Command::Profile(profile) => profile.run(&home, ui)?,
         Command::Doctor(doctor) => return doctor.run(&home, ui),
         Command::Completion(completion) => completion.run()?,
         Command::Reference(reference) => reference.run()?,

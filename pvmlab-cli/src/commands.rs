@@ -6,6 +6,7 @@ pub(crate) mod distro;
 pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod network_switch;
+pub(crate) mod profile;
 pub(crate) mod provisioner;
 pub(crate) mod reference;
 pub(crate) mod setup;

@@ -95,6 +95,11 @@ impl Home {
         self.root.join("images")
     }
 
+    /// Every profile: `<name>/profile.toml` and its templates.
+    pub(crate) fn profiles(&self) -> PathBuf {
+        self.root.join("profiles")
+    }
+
     /// The folder of one image.
     pub(crate) fn image(&self, name: &ImageName, arch: Arch) -> PathBuf {
         self.images().join(name.as_str()).join(arch.to_string())
@@ -202,8 +207,18 @@ impl Home {
 #[derive(Debug)]
 pub(crate) struct Lock(#[expect(dead_code, reason = "held, never read")] Flock<File>);
 
-const FOLDERS: [&str; 9] =
-    ["images", "vms", "configs/cloud-init", "configs/hardware", "pids", "monitors", "logs", "ssh", "network"];
+const FOLDERS: [&str; 10] = [
+    "images",
+    "profiles",
+    "vms",
+    "configs/cloud-init",
+    "configs/hardware",
+    "pids",
+    "monitors",
+    "logs",
+    "ssh",
+    "network",
+];
 
 #[cfg(test)]
 impl Home {

@@ -6,14 +6,15 @@
 //! - `error`: what went wrong, what to do about it, and the exit code that says so
 //! - `store`: every machine of the lab, as the definitions in its home have them
 //! - `images`: the operating system images of the home; `disk`: the disks that are made from them
+//! - `profiles`: what machines boot beside an image, and what a machine gets by them
 //! - `host`: what this computer is and has; `hardware`: what a machine is built from
 //! - `network`: what machines' interfaces are plugged into; `qemu`: their emulators, from argv to power button
 //! - `provisioner`: the machine that serves the others: its seed, its server, what that says
 //! - `ssh`: logging in to machines, with keys and options of the lab's own
 //! - `ui`: data to standard output as text or JSON, messages to standard error
 //!
-//! What is deliberately not here: what a machine boots and how it is installed. `pxe-server` decides that, inside the
-//! provisioner; this program writes definitions, runs QEMU and asks the server how far a boot got.
+//! What is deliberately not here: what a machine boots and how it is installed. `pxe-proto` decides that, for `pxe-server` inside the
+//! provisioner and where this program shows it; what happened is asked of the server.
 
 mod boot;
 mod cli;
@@ -32,6 +33,7 @@ mod lab_network;
 mod network;
 mod new_machine;
 mod plan;
+mod profiles;
 mod progress;
 mod provisioner;
 mod qemu;

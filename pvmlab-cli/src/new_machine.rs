@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use cloud_seed::{Seed, Subject, UserName};
-use lab_model::{Arch, Definition, ImageName, MacAddr, Machine, MachineName, Role};
+use lab_model::{Arch, Definition, ImageName, MacAddr, Machine, MachineName, ProfileName, Role};
 
 use crate::disk::{self, Content, Size};
 use crate::error::{Failure, Kind, Result};
@@ -38,6 +38,8 @@ pub(crate) struct NewMachine {
     pub(crate) mac: Option<MacAddr>,
     /// The only one for the architecture otherwise.
     pub(crate) distro: Option<ImageName>,
+    /// What it boots from the network beside an image.
+    pub(crate) profile: Option<ProfileName>,
     pub(crate) disk_size: Size,
     /// Whether its disk is blank, and it is installed over the network.
     pub(crate) pxeboot: bool,
@@ -58,20 +60,21 @@ impl NewMachine {
         let arch = self.arch.map_or_else(host_arch, Ok)?;
         let mut definition = self.define(&store, arch)?;
         definition.ssh_key = ssh::public_key(home)?;
-        if self.pxeboot && definition.distro.is_none() {
-            definition.distro = Some(Image::choose(home, None, arch)?.manifest.name);
-        }
+        // A profile brings what it boots, and an image only where somebody names one.
+        let image = match (&self.distro, &self.profile) {
+            (None, Some(_)) => None,
+            (distro, _) => Some(Image::choose(home, distro.as_ref(), arch)?),
+        };
+        definition.distro = image.as_ref().map(|image| image.manifest.name.clone());
         let machine = store.check_new(&definition)?;
-        let image = Image::choose(home, self.distro.as_ref(), arch)?;
-        definition.distro = Some(image.manifest.name.clone());
-        self.check_size(&image)?;
+        image.as_ref().map_or(Ok(()), |image| self.check_size(image))?;
 
         let interrupt = Interrupt::hold();
         self.build(
             home,
             &definition,
             &machine,
-            Parts { image: &image, network: store.network(), interrupt: &interrupt, ui },
+            Parts { image: image.as_ref(), network: store.network(), interrupt: &interrupt, ui },
         )?;
         Ok(machine)
     }
@@ -99,6 +102,7 @@ impl NewMachine {
             subnetv6: ipv6.and(network.subnet_v6()).unwrap_or_default(),
             pxeboot: self.pxeboot,
             distro: self.distro.clone(),
+            profile: self.profile.clone(),
             ..Definition::new(self.name.clone(), arch, mac)
         })
     }
@@ -160,11 +164,12 @@ impl NewMachine {
         let vms = home.vms();
         let new = tempfile::Builder::new().prefix(".new-").suffix(".qcow2").tempfile_in(&vms);
         let new = new.with_context(|| format!("cannot write to {}", vms.display()))?.into_temp_path();
-        let made = if self.pxeboot {
-            disk::create(&new, Content::Blank, self.disk_size)
-        } else {
-            let base = images::base_disk(image, interrupt, ui)?;
-            disk::create(&new, Content::Over(&beside(home, &base)), self.disk_size)
+        let made = match image.filter(|_| !self.pxeboot) {
+            None => disk::create(&new, Content::Blank, self.disk_size),
+            Some(image) => {
+                let base = images::base_disk(image, interrupt, ui)?;
+                disk::create(&new, Content::Over(&beside(home, &base)), self.disk_size)
+            }
         };
         // Of Ctrl-C, the other program's failure is only a consequence.
         interrupt.check()?;
@@ -202,7 +207,7 @@ impl NewMachine {
 /// What a machine is built with.
 #[derive(Clone, Copy)]
 struct Parts<'a> {
-    image: &'a Image,
+    image: Option<&'a Image>,
     network: Option<LabNetwork>,
     interrupt: &'a Interrupt,
     ui: Ui,

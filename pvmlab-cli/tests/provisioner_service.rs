@@ -22,7 +22,10 @@ fn a_provisioner_that_is_not_there_or_off_is_said() {
         lab.run(&["provisioner", "deploy", "--binary", "nothing"]),
     ];
 
-    insta::assert_snapshot!("off", said.join("\n"));
+    // A release is named by what it consists of, which every change of the unit changes.
+    let said = said.join("\n");
+    let lines = said.lines().map(|line| if line.starts_with("deploying ") { "deploying ID …" } else { line });
+    insta::assert_snapshot!("off", lines.collect::<Vec<_>>().join("\n"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pvmlab clean\n  pvmlab clean --purge")]
 pub(crate) struct Clean {
-    /// Removes the SSH keys, distros.yaml and the home itself too.
+    /// Removes the SSH keys, the profiles, distros.yaml and the home itself too.
     #[arg(long)]
     purge: bool,
 }
@@ -37,10 +37,13 @@ impl Clean {
             removal::remove_path(&home.root().join(part))?;
         }
         if !self.purge {
-            ui.say(format_args!("removed all but the SSH keys and distros.yaml in {}", home.root().display()));
+            ui.say(format_args!(
+                "removed all but the SSH keys, the profiles and distros.yaml in {}",
+                home.root().display()
+            ));
             return Ok(());
         }
-        for part in ["ssh", "distros.yaml", "lock"] {
+        for part in ["ssh", "profiles", "distros.yaml", "lock"] {
             removal::remove_path(&home.root().join(part))?;
         }
         match fs::remove_dir(home.root()) {

@@ -7,7 +7,7 @@ use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
 use crate::error::Result;
 use crate::home::Home;
-use crate::{images, store};
+use crate::{images, profiles, store};
 
 /// Prints what makes a shell complete this command, names of machines and images included.
 #[derive(Debug, clap::Args)]
@@ -53,6 +53,17 @@ pub(crate) fn machines(begun: &OsStr) -> Vec<CompletionCandidate> {
 pub(crate) fn images(begun: &OsStr) -> Vec<CompletionCandidate> {
     let images = Home::from_environment().and_then(|home| images::all(&home)).unwrap_or_default().0;
     let mut names: Vec<_> = images.iter().map(|image| image.manifest.name.to_string()).collect();
+    names.dedup();
+    candidates(begun, names)
+}
+
+/// The names of the profiles that begin so.
+pub(crate) fn profiles(begun: &OsStr) -> Vec<CompletionCandidate> {
+    let own = Home::from_environment().and_then(|home| profiles::read(&home)).unwrap_or_default();
+    let own = own.all().map(|profile| profile.name.to_string());
+    let shipped = profiles::Shipped::ALL.iter().map(|shipped| shipped.name.to_owned());
+    let mut names: Vec<_> = own.chain(shipped).collect();
+    names.sort();
     names.dedup();
     candidates(begun, names)
 }

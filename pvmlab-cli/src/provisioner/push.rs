@@ -35,6 +35,18 @@ pub(crate) fn definitions(home: &Home, login: &Login) -> Result<()> {
     Ok(())
 }
 
+/// Makes the provisioner's profiles those of the home.
+///
+/// # Errors
+/// The home cannot be read, or the provisioner not be reached.
+pub(crate) fn profiles(home: &Home, login: &Login) -> Result<()> {
+    let folder = home.profiles();
+    send(login, &format!("{PROVISION} take-profiles"), |archive| {
+        if folder.is_dir() { archive.append_dir_all(".", &folder) } else { Ok(()) }
+    })?;
+    Ok(())
+}
+
 /// Makes the provisioner's images those of the home: a file that it has already is not sent again.
 ///
 /// # Errors

@@ -76,12 +76,13 @@ pub(crate) fn supply(provisioner: &Provisioner, home: &Home, ui: Ui) -> Result<(
         Share::Mounted => Ok(()),
         Share::Pushed => {
             push::images(home, &login, ui)?;
+            push::profiles(home, &login)?;
             push::definitions(home, &login)
         }
     }
 }
 
-/// Tells a provisioner that runs of definitions that have changed just now, where it cannot see them by itself.
+/// Tells a provisioner that runs of definitions and profiles that have changed just now, where it cannot see them by itself.
 ///
 /// Each start of a machine tells it again, so what keeps it from hearing now is no failure: it is only said.
 pub(crate) fn announce(home: &Home, ui: Ui) {
@@ -93,7 +94,10 @@ pub(crate) fn announce(home: &Home, ui: Ui) {
         let login = provisioner.login(home)?;
         match Found::ask(home, &login)?.share {
             Share::Mounted => Ok(()),
-            Share::Pushed => push::definitions(home, &login),
+            Share::Pushed => {
+                push::profiles(home, &login)?;
+                push::definitions(home, &login)
+            }
         }
     };
     if let Err(failure) = tell() {

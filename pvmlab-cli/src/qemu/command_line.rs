@@ -88,6 +88,7 @@ impl Guest {
             Role::Provisioner => vec![
                 Share { tag: "host_share_vms", folder: home.vms() },
                 Share { tag: "host_share_images", folder: home.images() },
+                Share { tag: "host_share_profiles", folder: home.profiles() },
             ],
             Role::Target => Vec::new(),
         };

@@ -169,6 +169,15 @@ impl Lab {
     }
 }
 
+impl Drop for Lab {
+    /// A test that failed in the middle leaves no machine running.
+    fn drop(&mut self) {
+        if fs::read_dir(self.home().join("pids")).is_ok_and(|mut files| files.next().is_some()) {
+            let _ = self.output(&["clean", "--purge"]);
+        }
+    }
+}
+
 fn walk(root: &Path, folder: &Path, files: &mut Vec<String>) {
     for entry in fs::read_dir(folder).expect("read") {
         let path = entry.expect("read").path();

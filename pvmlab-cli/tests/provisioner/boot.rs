@@ -137,5 +137,6 @@ fn the_hosts_folders_are_mounted_where_the_kernel_can_and_pushed_elsewhere() {
     insta::assert_snapshot!(mounts, @r"
     -t 9p -o ro,trans=virtio,version=9p2000.L,msize=262144 host_share_vms /mnt/host/vms
     -t 9p -o ro,trans=virtio,version=9p2000.L,msize=262144 host_share_images /mnt/host/images
+    -t 9p -o ro,trans=virtio,version=9p2000.L,msize=262144 host_share_profiles /mnt/host/profiles
     ");
 }

@@ -22,7 +22,29 @@ fn definitions_are_replaced_as_a_whole_and_one_by_one() {
 
     assert_eq!(names(&guest, "mnt/host/vms"), ["db.toml", "notes.txt", "web.json"]);
     assert_eq!(guest.read("mnt/host/vms/web.json"), "new");
-    assert_eq!(names(&guest, "mnt/host"), [".lock", "images", "vms"]);
+    assert_eq!(names(&guest, "mnt/host"), [".lock", "images", "profiles", "vms"]);
+}
+
+#[test]
+fn profiles_are_replaced_one_by_one_with_their_folders() {
+    let (guest, here) = (Guest::new(), tempfile::tempdir().unwrap());
+    let write = |name: &str, text: &str| {
+        let path = here.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("gone/profile.toml", "gone");
+    write("kept/profile.toml", "old");
+    push(&guest, here.path(), &["take-profiles"]);
+
+    fs::remove_dir_all(here.path().join("gone")).unwrap();
+    write("kept/profile.toml", "new");
+    write("kept/a name.j2", "template");
+    push(&guest, here.path(), &["take-profiles"]);
+
+    assert_eq!(names(&guest, "mnt/host/profiles"), ["kept"]);
+    assert_eq!(names(&guest, "mnt/host/profiles/kept"), ["a name.j2", "profile.toml"]);
+    assert_eq!(guest.read("mnt/host/profiles/kept/profile.toml"), "new");
 }
 
 #[test]
@@ -41,7 +63,7 @@ fn an_image_is_replaced_and_what_is_the_same_stays() {
 
     let image = |file: &str| guest.read(&format!("mnt/host/images/debian-12/aarch64/{file}"));
     assert_eq!(["manifest.json", "kernel", "disk"].map(image), ["second", "kernel", "second"]);
-    assert_eq!(names(&guest, "mnt/host"), [".lock", "images", "vms"]);
+    assert_eq!(names(&guest, "mnt/host"), [".lock", "images", "profiles", "vms"]);
     assert_eq!(names(&guest, "mnt/host/images/debian-12"), ["aarch64"]);
 }
 

@@ -65,6 +65,7 @@ impl Create {
             ipv6: self.ipv6,
             mac: self.mac,
             distro: self.distro,
+            profile: None,
             disk_size: self.disk_size,
             pxeboot: false,
             memory_mib: self.memory,

@@ -1,7 +1,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use clap_complete::ArgValueCompleter;
-use lab_model::{Arch, ImageName, MacAddr, MachineName, Role};
+use lab_model::{Arch, ImageName, MacAddr, MachineName, ProfileName, Role};
 
 use crate::commands::completion;
 use crate::disk::Size;
@@ -22,6 +22,7 @@ use crate::ui::Ui;
 #[command(after_help = "Examples:
   pvmlab vm create web --pxeboot
   pvmlab vm create web --pxeboot --distro debian-12 --arch x86_64
+  pvmlab vm create rescue --pxeboot --profile alpine
   pvmlab vm create db --ip 10.77.0.20 --disk-size 40G --memory 4096")]
 pub(crate) struct Create {
     /// Its name: 1 to 63 of a-z, 0-9 and -.
@@ -47,6 +48,9 @@ pub(crate) struct Create {
     /// The image; the only one for the architecture otherwise.
     #[arg(long, add = ArgValueCompleter::new(completion::images))]
     distro: Option<ImageName>,
+    /// What it boots from the network beside an image: one of `pvmlab profile ls`.
+    #[arg(long, requires = "pxeboot", add = ArgValueCompleter::new(completion::profiles))]
+    profile: Option<ProfileName>,
     /// How much memory it has; 2048 otherwise.
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(128..=1 << 22))]
     memory: Option<u32>,
@@ -71,6 +75,7 @@ impl Create {
             ipv6: self.ipv6,
             mac: self.mac,
             distro: self.distro,
+            profile: self.profile,
             disk_size: self.disk_size,
             pxeboot: self.pxeboot,
             memory_mib: self.memory,
