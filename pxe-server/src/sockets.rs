@@ -84,7 +84,7 @@ async fn fitted(config: &Config, netlink: &Netlink) -> anyhow::Result<(Interface
             fitting => return Ok(fitting?),
         };
         if said.as_ref() != Some(&absent) {
-            warn!("{absent}; waiting for it");
+            info!("{absent}; waiting for it");
             notify::waiting(&absent.to_string());
             said = Some(absent);
         }
