@@ -21,7 +21,7 @@ use crate::{packages::Consent, supplies};
 
 /// Shows a lab: a provisioner, and a blank machine that is installed by it and answers over SSH.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --arch x86_64")]
+#[command(after_help = "Example: cargo xtask demo --arch x86_64")]
 pub(crate) struct Arguments {
     /// The processor of both machines.
     #[arg(long, default_value = "aarch64")]

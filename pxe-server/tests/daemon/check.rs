@@ -124,7 +124,9 @@ fn the_configuration_of_a_virtual_labs_provisioner_is_a_good_one() {
     }
     .server_config();
     let server = Server::configured(&config.replace("/mnt/host", "state"));
-    fs::create_dir(server.path("state/images")).unwrap();
+    for folder in ["images", "profiles"] {
+        fs::create_dir(server.path(&format!("state/{folder}"))).unwrap();
+    }
 
     let (stdout, stderr, status) = server.check_quickly();
 
