@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Arch, ImageName};
+use crate::{Arch, Chunk, ImageName, InvalidChunks, validate_chunks};
 
 /// The name under which a manifest lies in its image's folder.
 pub const FILE_NAME: &str = "manifest.json";
@@ -64,6 +64,10 @@ pub struct DiskImage {
     /// Of the disk, uncompressed: for whoever wants to compare what is on one. The installer goes by `sha256`, which vouches for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_sha256: Option<Sha256>,
+    /// How much of the disk is in each chunk, in bytes.
+    pub chunk_size: u32,
+    /// The compressed file in frames, in the order of the disk.
+    pub chunks: Vec<Chunk>,
 }
 
 /// How a disk image is compressed.
@@ -158,6 +162,9 @@ pub enum InvalidManifest {
     /// The disk cannot be written in whole sectors.
     #[error("disk.raw-size is {0}: expected a multiple of 512 above zero")]
     RawSize(u64),
+    /// The chunks are not those of the disk.
+    #[error("disk: {0}")]
+    Chunks(#[from] InvalidChunks),
 }
 
 impl ImageManifest {
@@ -167,10 +174,12 @@ impl ImageManifest {
     /// The text is not JSON, misses a key, has one too many, or describes a disk that cannot be.
     pub fn from_json(text: &str) -> Result<Self, InvalidManifest> {
         let manifest: Self = serde_json::from_str(text)?;
-        match manifest.disk.raw_size {
-            size if size == 0 || size % 512 != 0 => Err(InvalidManifest::RawSize(size)),
-            _ => Ok(manifest),
+        let DiskImage { raw_size, chunk_size, chunks, size, .. } = &manifest.disk;
+        if *raw_size == 0 || raw_size % 512 != 0 {
+            return Err(InvalidManifest::RawSize(*raw_size));
         }
+        validate_chunks(chunks, *chunk_size, *size, *raw_size)?;
+        Ok(manifest)
     }
 }
 
@@ -211,7 +220,8 @@ mod tests {
         let file = |name: &str| format!(r#"{{"file":"{name}","size":1,"sha256":"{digest}"}}"#);
         let text = format!(
             r#"{{"name":"debian-12","arch":"aarch64","kernel":{},"initrd":{},
-               "disk":{{"file":"d","size":1,"sha256":"{digest}","compression":"zstd","raw-size":700,"raw-sha256":"{digest}"}}}}"#,
+               "disk":{{"file":"d","size":1,"sha256":"{digest}","compression":"zstd","raw-size":700,"raw-sha256":"{digest}",
+                       "chunk-size":4096,"chunks":[{{"size":1,"sha256":"{digest}"}}]}}}}"#,
             file("vmlinuz"),
             file("initrd.img"),
         );

@@ -98,6 +98,8 @@ fn corrupted(packed: &Path, problem: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use lab_model::Chunk;
+
     use super::*;
 
     #[test]
@@ -136,6 +138,7 @@ mod tests {
     fn packed(content: &[u8]) -> (tempfile::TempDir, DiskImage) {
         let folder = tempfile::tempdir().expect("a folder");
         let packed = zstd::encode_all(content, 1).expect("packed");
+        let whole = Chunk { size: packed.len() as u32, sha256: Sha256([0; 32]), zero: false };
         fs::write(folder.path().join("disk.raw.zst"), &packed).expect("written");
         let disk = DiskImage {
             file: "disk.raw.zst".parse().expect("a name"),
@@ -144,6 +147,8 @@ mod tests {
             compression: Compression::Zstd,
             raw_size: content.len() as u64,
             raw_sha256: Some(Sha256(sha2::Sha256::digest(content).into())),
+            chunk_size: content.len() as u32,
+            chunks: vec![whole],
         };
         (folder, disk)
     }

@@ -108,6 +108,8 @@ impl Lab {
         };
         let (kernel, initrd, mut disk) =
             (part("vmlinuz", b"kernel"), part("initrd.img", b"initrd"), part("disk.raw.zst", &disk));
+        disk["chunk-size"] = raw.len().into();
+        disk["chunks"] = serde_json::json!([{"size": disk["size"], "sha256": disk["sha256"]}]);
         disk["compression"] = "zstd".into();
         disk["raw-size"] = raw.len().into();
         disk["raw-sha256"] = hex(&sha2::Sha256::digest(&raw)).into();
