@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use lab_model::{Arch, ImageName, MachineName};
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::statvfs::statvfs;
 
 use crate::error::{Failure, Kind, Result};
 
@@ -153,6 +154,17 @@ impl Home {
     /// The host key that a machine had at the first login.
     pub(crate) fn known_hosts(&self, name: &MachineName) -> PathBuf {
         self.ssh().join(format!("known_hosts.{name}"))
+    }
+
+    /// How much this user may still write where it lies, or would lie.
+    ///
+    /// # Errors
+    /// The system does not say.
+    #[allow(clippy::useless_conversion, reason = "macOS counts blocks in 32 bits")]
+    pub(crate) fn free_bytes(&self) -> std::io::Result<u64> {
+        let exists: &Path = self.root.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+        let stat = statvfs(exists)?;
+        Ok(u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size()))
     }
 
     /// Takes the lab for this command: of two commands that change it, one waits until the other is done.

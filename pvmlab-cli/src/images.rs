@@ -1,12 +1,16 @@
 //! The operating system images of a home: `images/<name>/<arch>/` with a manifest and the files that it names.
 //!
-//! What is not here: where an image comes from. It is registered as a folder that somebody made.
+//! An image comes as a folder that somebody made (`register`), or as a vendor's file (`prepare`): what boots it is found as its
+//! own boot loader would find it, and its disk is packed by chunks (`pack`). What is not here: fetching either.
 
 mod base;
 mod catalogue;
 mod copy;
 mod hashing;
+mod pack;
+mod prepare;
 mod register;
+mod source;
 
 use std::fs;
 use std::io;
@@ -22,6 +26,8 @@ use crate::progress::Progress;
 
 pub(crate) use base::base_disk;
 pub(crate) use catalogue::catalogue;
+pub use prepare::prepare_into;
+pub(crate) use prepare::{Wanted, prepare};
 pub(crate) use register::{Registered, register, unregister};
 
 /// One registered image.
@@ -59,7 +65,7 @@ impl Image {
         let folder = home.image(name, arch);
         if !folder.join(MANIFEST_FILE).exists() {
             return Err(Failure::new(Kind::NotFound, format!("there is no image `{name}` for {arch}"))
-                .hinted(format!("register one with `pvmlab distro add FOLDER`; {MAKE}"))
+                .hinted(format!("register one with `pvmlab distro add FILE`; {MAKE}"))
                 .hinted("`pvmlab distro ls` shows what there is"));
         }
         let image = Self::open(&folder)?;
@@ -89,7 +95,7 @@ impl Image {
         match (images.pop(), names.len()) {
             (Some(image), 1) => Ok(image),
             (None, _) => Err(Failure::new(Kind::NotFound, format!("there is no image for {arch} yet"))
-                .hinted(format!("register one with `pvmlab distro add FOLDER`; {MAKE}"))),
+                .hinted(format!("register one with `pvmlab distro add FILE`; {MAKE}"))),
             (Some(_), _) => Err(Failure::new(Kind::Usage, format!("there are several images for {arch}"))
                 .hinted(format!("choose one with --distro: {}", names.join(", ")))),
         }

@@ -45,3 +45,4 @@ mod ui;
 mod waiting;
 
 pub use cli::{command, run};
+pub use images::prepare_into as prepare_image;

@@ -19,7 +19,7 @@ impl<'a> Progress<'a> {
     /// Begins something that takes `total` bytes.
     pub(crate) fn start(what: &str, total: u64, interrupt: &'a Interrupt, ui: Ui) -> Self {
         let target = if ui.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let style = ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {eta}")
+        let style = ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}")
             .expect("the template is this program's own");
         let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style.progress_chars("=> "));
         bar.set_message(what.to_owned());
@@ -28,7 +28,6 @@ impl<'a> Progress<'a> {
     }
 
     /// Nobody watches, and nobody can interrupt.
-    #[cfg(test)]
     pub(crate) fn silent() -> Self {
         Self { bar: ProgressBar::hidden(), interrupt: None }
     }

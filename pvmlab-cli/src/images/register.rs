@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::Context as _;
-use lab_model::MANIFEST_FILE;
+use lab_model::{Arch, ImageManifest, ImageName, MANIFEST_FILE};
 
 use super::{Image, base, copy};
 use crate::error::{Failure, Kind, Result};
@@ -42,10 +42,7 @@ pub(crate) fn register(home: &Home, source: &Path, interrupt: &Interrupt, ui: Ui
         return Ok((Image { folder: target, ..source }, Registered::New));
     };
     if there.manifest != source.manifest {
-        let (name, arch) = (&source.manifest.name, source.manifest.arch);
-        let message = format!("another image is registered as `{name}` for {arch}");
-        return Err(Failure::new(Kind::Conflict, message)
-            .hinted(format!("remove that one with `pvmlab distro rm {name} --arch {arch}`")));
+        return Err(taken(&source.manifest.name, source.manifest.arch));
     }
     let progress = Progress::start(&what, source.size(), interrupt, ui);
     let done = mend(&source, &there, &progress)?;
@@ -66,27 +63,47 @@ pub(crate) fn unregister(image: &Image) -> Result<()> {
     Ok(())
 }
 
-/// Built in a folder beside its place, which it gets at once.
-fn take(source: &Image, target: &Path, progress: &Progress<'_>) -> Result<()> {
-    let parent = target.parent().context("an image is in a folder")?;
-    let cannot = || format!("cannot write {}", target.display());
-    let is_new = !parent.exists();
-    fs::create_dir_all(parent).with_context(cannot)?;
-    let built = build(source, target, parent, progress);
-    if built.is_err() && is_new {
-        let _ = fs::remove_dir(parent);
-    }
-    built
+/// The name is another image's.
+pub(super) fn taken(name: &ImageName, arch: Arch) -> Failure {
+    Failure::new(Kind::Conflict, format!("another image is registered as `{name}` for {arch}"))
+        .hinted(format!("remove that one with `pvmlab distro rm {name} --arch {arch}`"))
 }
 
-fn build(source: &Image, target: &Path, parent: &Path, progress: &Progress<'_>) -> Result<()> {
+/// Takes every file of `source` over.
+fn take(source: &Image, target: &Path, progress: &Progress<'_>) -> Result<()> {
+    place(target, |folder| {
+        for part in source.parts() {
+            copy::adopt(&source.folder, folder, part, progress)?;
+        }
+        write_manifest(&source.manifest, folder)
+    })
+}
+
+/// Makes the image's folder: filled by `fill` beside its place, which it gets at once.
+///
+/// # Errors
+/// Those of `fill`, or the place is taken or full; then nothing is left behind.
+pub(super) fn place<T>(target: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let parent = target.parent().context("an image is in a folder")?;
+    let is_new = !parent.exists();
+    fs::create_dir_all(parent).with_context(|| format!("cannot write {}", target.display()))?;
+    let placed = build(target, parent, fill);
+    if placed.is_err() && is_new {
+        let _ = fs::remove_dir(parent);
+    }
+    placed
+}
+
+/// Writes the manifest into the image's `folder`, after everything that it names.
+pub(super) fn write_manifest(manifest: &ImageManifest, folder: &Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(manifest).context("a manifest has a JSON form")? + "\n";
+    Ok(crate::file::replace(&folder.join(MANIFEST_FILE), text.as_bytes())?)
+}
+
+fn build<T>(target: &Path, parent: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     let cannot = || format!("cannot write {}", target.display());
     let folder = tempfile::Builder::new().prefix(".new-").tempdir_in(parent).with_context(cannot)?;
-    for part in source.parts() {
-        copy::adopt(&source.folder, folder.path(), part, progress)?;
-    }
-    let manifest = serde_json::to_string_pretty(&source.manifest).context("a manifest has a JSON form")? + "\n";
-    crate::file::replace(&folder.path().join(MANIFEST_FILE), manifest.as_bytes())?;
+    let filled = fill(folder.path())?;
     // `tempfile` makes folders that only their owner may read, and the server's user is another.
     fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).with_context(cannot)?;
     if target.exists() {
@@ -97,7 +114,7 @@ fn build(source: &Image, target: &Path, parent: &Path, progress: &Progress<'_>) 
     // Its place is another now: there is nothing left to remove.
     let _ = folder.keep();
     File::open(parent).and_then(|parent| parent.sync_all()).with_context(cannot)?;
-    Ok(())
+    Ok(filled)
 }
 
 /// Replaces, one by one, the files that are not what the manifest says.

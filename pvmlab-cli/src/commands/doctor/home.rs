@@ -2,9 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
-
-use nix::sys::statvfs::statvfs;
 
 use super::finding::Finding;
 use crate::home::Home;
@@ -47,12 +44,10 @@ pub(super) fn keys(home: &Home) -> Finding {
 /// What a lab with a few machines takes: below this it is said, below a tenth of it no machine can be made.
 const COMFORTABLE_BYTES: u64 = 10 << 30;
 
-#[allow(clippy::useless_conversion, reason = "macOS counts blocks in 32 bits")]
 pub(super) fn space(home: &Home) -> Finding {
     const CHECK: &str = "space";
-    let exists: &Path = home.root().ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-    let free = match statvfs(exists) {
-        Ok(stat) => u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size()),
+    let free = match home.free_bytes() {
+        Ok(free) => free,
         Err(error) => return Finding::warning(CHECK, format!("unknown: {error}"), "look with `df -h`"),
     };
     let found = format!("{} GiB free", free >> 30);
