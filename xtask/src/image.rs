@@ -1,27 +1,24 @@
 //! `cargo xtask image`: builds the operating system image that tests and the demo install.
 //!
-//! It stands in for a vendor's cloud image: a GPT disk with cloud-init, and its kernel and initrd beside it. What is special
-//! about the distribution ends here; server and installer see a manifest.
+//! It stands in for a vendor's cloud image: a GPT disk with cloud-init. What is special about the distribution ends with the
+//! raw disk, which is prepared like any vendor's by `pvmlab`: server and installer see a manifest.
 
 mod binfmt;
 mod disk;
 mod layout;
-mod pack;
 mod recipe;
 mod system;
 mod unpack;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use lab_model::{Arch, DiskImage, ImageFile, ImageManifest, MANIFEST_FILE};
+use lab_model::Arch;
 
 use crate::{
     cache::Cache,
     packages::{self, Consent},
+    progress::Step,
 };
 pub(crate) use recipe::debian_name;
 use recipe::{ImageRecipe, Kernel};
@@ -81,31 +78,12 @@ pub(crate) fn require(cache: &Cache, name: Name, arch: Arch, consent: Consent) -
 fn build(recipe: &ImageRecipe, name: Name, arch: Arch, system: &Path, folder: &Path) -> Result<()> {
     let work = tempfile::tempdir_in(folder)?;
     let raw = work.path().join("disk.raw");
-    disk::build(recipe, system, work.path(), &disk::Built { disk: &raw, folder })?;
-    let disk = pack::compress(&raw, folder, "disk.raw.zst", recipe.compression_level)?;
-    let (kernel, initrd) = (pack::describe(folder, disk::KERNEL)?, pack::describe(folder, disk::INITRD)?);
-    let manifest = manifest(recipe, name, arch, Files { kernel, initrd, disk })?;
-    fs::write(folder.join(MANIFEST_FILE), format!("{}\n", serde_json::to_string_pretty(&manifest)?))?;
+    disk::build(recipe, system, work.path(), &raw)?;
+    let step = Step::start("preparing the image");
+    let found = pvmlab_cli::prepare_image(folder, &raw, &name.to_string().parse()?, arch)?;
+    step.finish();
+    eprintln!("{found}");
     Ok(())
-}
-
-struct Files {
-    kernel: ImageFile,
-    initrd: ImageFile,
-    disk: DiskImage,
-}
-
-fn manifest(recipe: &ImageRecipe, name: Name, arch: Arch, files: Files) -> Result<ImageManifest> {
-    let Files { kernel, initrd, disk } = files;
-    Ok(ImageManifest {
-        name: name.to_string().parse()?,
-        arch,
-        kernel,
-        initrd,
-        disk,
-        kernel_arguments: recipe.consoles.iter().map(|&word| word.to_owned()).collect(),
-        installed_arguments: Some(recipe.installed_arguments().join(" ")),
-    })
 }
 
 impl Name {
@@ -123,34 +101,5 @@ impl std::fmt::Display for Name {
             Self::Debian12 => "debian-12",
             Self::Debian12Generic => "debian-12-generic",
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use lab_model::{Compression, Sha256};
-
-    use super::*;
-
-    #[test]
-    fn a_manifest_says_what_the_installed_system_is_started_with() {
-        let recipe = ImageRecipe::debian_12(Kernel::Cloud, Arch::X86_64);
-        let file = |name: &str| ImageFile { file: name.parse().unwrap(), size: 1, sha256: Sha256([0; 32]) };
-        let disk = DiskImage {
-            file: "disk.raw.zst".parse().unwrap(),
-            size: 1,
-            sha256: Sha256([1; 32]),
-            compression: Compression::Zstd,
-            raw_size: 1536 << 20,
-            raw_sha256: Some(Sha256([2; 32])),
-        };
-        let files = Files { kernel: file("vmlinuz"), initrd: file("initrd.img"), disk };
-
-        let manifest = manifest(&recipe, Name::Debian12, Arch::X86_64, files).unwrap();
-
-        assert_eq!(ImageManifest::from_json(&serde_json::to_string(&manifest).unwrap()).unwrap(), manifest);
-        assert_eq!(manifest.kernel_arguments, ["console=tty0", "console=ttyS0,115200"]);
-        let arguments = manifest.installed_arguments.unwrap();
-        assert!(arguments.starts_with("root=UUID=") && arguments.ends_with("ro console=tty0 console=ttyS0,115200"));
     }
 }

@@ -13,27 +13,16 @@ use anyhow::{Context, Result};
 use super::{layout, recipe::ImageRecipe, system};
 use crate::progress::Step;
 
-/// What lies in the work folder and the entry afterwards.
-pub(super) struct Built<'a> {
-    /// The raw disk, sparse.
-    pub(super) disk: &'a Path,
-    /// The folder with [`KERNEL`] and [`INITRD`].
-    pub(super) folder: &'a Path,
-}
-
-pub(super) const KERNEL: &str = "vmlinuz";
-pub(super) const INITRD: &str = "initrd.img";
-
-/// Makes the disk of `recipe` from the system in the folder `system`; kernel and initrd go beside it.
-pub(super) fn build(recipe: &ImageRecipe, system: &Path, work: &Path, built: &Built<'_>) -> Result<()> {
+/// Makes the raw disk of `recipe`, sparse, from the system in the folder `system`.
+pub(super) fn build(recipe: &ImageRecipe, system: &Path, work: &Path, disk: &Path) -> Result<()> {
     let mut step = Step::start(format!("making a disk of {} MiB", recipe.layout.disk_mib));
-    File::create(built.disk)
+    File::create(disk)
         .and_then(|file| file.set_len(recipe.layout.disk_size()))
-        .with_context(|| format!("cannot create {}", built.disk.display()))?;
-    step.run(&mut layout::partition(recipe, built.disk))?;
+        .with_context(|| format!("cannot create {}", disk.display()))?;
+    step.run(&mut layout::partition(recipe, disk))?;
     write_overlay(recipe, &work.join("overlay"))?;
-    step.run(&mut root_file_system(recipe, system, work, built))?;
-    write_esp(recipe, work, built.disk, &mut step)?;
+    step.run(&mut root_file_system(recipe, system, work, disk))?;
+    write_esp(recipe, work, disk, &mut step)?;
     step.finish();
     Ok(())
 }
@@ -51,7 +40,7 @@ fn write_overlay(recipe: &ImageRecipe, folder: &Path) -> Result<()> {
 }
 
 /// Files of many owners are unpacked: as root, or in a user namespace that has this user's subordinate identifiers.
-fn root_file_system(recipe: &ImageRecipe, system: &Path, work: &Path, built: &Built<'_>) -> Command {
+fn root_file_system(recipe: &ImageRecipe, system: &Path, work: &Path, disk: &Path) -> Command {
     let mut command = if nix::unistd::geteuid().is_root() {
         Command::new("sh")
     } else {
@@ -62,7 +51,7 @@ fn root_file_system(recipe: &ImageRecipe, system: &Path, work: &Path, built: &Bu
     let root = recipe.layout.root();
     command.args(["-c", recipe.script]);
     command.env("SYSTEM", system.join(system::ARCHIVE)).env("OVERLAY", work.join("overlay")).env("WORK", work);
-    command.env("DISK", built.disk).env("OUT", built.folder);
+    command.env("DISK", disk);
     command.env("GRUB_FILE", recipe.system.boot_loader.file);
     command.env("ROOT_UUID", recipe.identifier("root file system").to_string());
     command.env("ROOT_OFFSET", root.offset.to_string()).env("ROOT_KIB", (root.size / 1024).to_string());

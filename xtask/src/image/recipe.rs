@@ -52,7 +52,6 @@ pub(super) struct ImageRecipe {
     pub(super) overlay: &'static [(&'static str, &'static str)],
     pub(super) esp_configuration: &'static str,
     pub(super) script: &'static str,
-    pub(super) compression_level: i32,
 }
 
 impl SystemRecipe {
@@ -113,7 +112,6 @@ impl ImageRecipe {
             ],
             esp_configuration: include_str!("debian-12/esp-grub.cfg"),
             script: include_str!("debian-12/disk.sh"),
-            compression_level: 12,
         }
     }
 

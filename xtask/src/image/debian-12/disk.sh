@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fills the root partition of a disk image.
-# SYSTEM is the archive of the root file system, OVERLAY a folder of files that go over it, WORK a folder to work in, DISK the
-# disk image, OUT the folder for kernel, initrd and boot loader; the rest comes from the recipe.
+# SYSTEM is the archive of the root file system, OVERLAY a folder of files that go over it, WORK a folder to work in and
+# for the boot loader, DISK the disk image; the rest comes from the recipe.
 set -eu
 umask 022
 root=$WORK/root
@@ -22,8 +22,6 @@ rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap" "$root/etc/dpkg/dpkg.cfg.d/99mmdeb
 rm -f "$root/etc/apt/sources.list" "$root"/etc/apt/sources.list.d/*
 ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 
-cp "$root"/boot/vmlinuz-* "$OUT/vmlinuz"
-cp "$root"/boot/initrd.img-* "$OUT/initrd.img"
 cp "$root/usr/lib/grub/$GRUB_FILE" "$WORK/$GRUB_FILE"
 
 echo "writing the root file system"
