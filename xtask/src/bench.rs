@@ -4,6 +4,7 @@
 //! is a failure. Those that need a network of their own run, for an ordinary user, as root of a user namespace.
 
 mod boot;
+mod image;
 mod original;
 mod provisioner;
 mod report;
@@ -47,6 +48,17 @@ enum Bench {
         #[arg(long, default_value = "3", value_parser = clap::value_parser!(u8).range(1..=50))]
         runs: u8,
     },
+    /// From a vendor's image file to what a target is installed from, beside guestfish, tar and gzip.
+    ///
+    /// Both read the same file, and take turns.
+    Image {
+        /// What the image is for.
+        #[arg(long, default_value = "x86_64")]
+        arch: Arch,
+        /// How often each prepares it.
+        #[arg(long, default_value = "3", value_parser = clap::value_parser!(u8).range(1..=50))]
+        runs: u8,
+    },
     /// From a provisioner's start to its service answering, beside the first pvmlab's services installed from packages.
     ///
     /// Both begin as the same image, on the same hardware, and take turns.
@@ -77,6 +89,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     }
     let report = match arguments.bench {
         Bench::Boot { arch, runs } => boot::measure(arch, runs, &supplies)?,
+        Bench::Image { arch, runs } => image::measure(arch, runs, &supplies)?,
         Bench::Provisioner { arch, runs } => provisioner::measure(arch, runs, &supplies)?,
         Bench::Server { runs } => server::measure(runs, &supplies)?,
     };
@@ -96,6 +109,12 @@ impl Bench {
                 packages::require(packages::PEERS, consent)?;
                 supplies::gather(&[*arch], consent)
             }
+            Self::Image { arch, .. } => {
+                packages::require(packages::IMAGE, consent)?;
+                let needed = [packages::ROOTLESS_IMAGE, packages::QEMU, packages::DIST].concat();
+                packages::require(&needed, consent)?;
+                supplies::gather_images(&[*arch], consent)
+            }
             Self::Provisioner { arch, .. } => {
                 packages::require(packages::IMAGE, consent)?;
                 supplies::gather_provisioners(&[*arch], &[*arch], consent)
@@ -108,7 +127,7 @@ impl Bench {
     fn makes_a_network(&self) -> bool {
         match self {
             Self::Boot { .. } | Self::Server { .. } => true,
-            Self::Provisioner { .. } => false,
+            Self::Image { .. } | Self::Provisioner { .. } => false,
         }
     }
 }

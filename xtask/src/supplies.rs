@@ -45,6 +45,22 @@ pub(crate) fn gather_virtual(archs: &[Arch], provisioners: &[Arch], consent: Con
     Ok(supplies)
 }
 
+/// The host command and images alone, which no server is started for.
+///
+/// # Errors
+/// Those of [`gather`].
+pub(crate) fn gather_images(archs: &[Arch], consent: Consent) -> Result<Supplies> {
+    let cache = Cache::of_user()?;
+    let folder = workspace().join("target/lab");
+    let command = folder.join(Program::HostCommand.name());
+    replace(&command, &Toolchain::find(Target::Linux(native()), &cache)?.build(Program::HostCommand)?, 0o755)?;
+    for arch in archs {
+        image::require(&cache, IMAGE, *arch, consent)?;
+    }
+    let server = folder.join(native().as_str()).join(Program::Server.name());
+    Ok(Supplies { server, command, images: cache.folder("images") })
+}
+
 /// As [`gather_virtual`], without the host command itself.
 ///
 /// # Errors
