@@ -67,7 +67,7 @@ struct Unusable {
 const POLL: Duration = Duration::from_secs(1);
 
 /// More is no manifest.
-const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 
 /// Reads the folder of images for the first time. One that is not there is an empty one, until it is there.
 pub(crate) fn open(folder: &Path) -> (Reader, watch::Receiver<Arc<Catalogue>>) {
@@ -466,10 +466,11 @@ pub(crate) mod tests {
         };
         let manifest = format!(
             r#"{{"name":"debian-12","arch":"aarch64","kernel":{{{}}},"initrd":{{{}}},
-               "disk":{{{},"compression":"zstd","raw-size":512,"raw-sha256":"{:064}"}}}}"#,
+               "disk":{{{},"compression":"zstd","raw-size":512,"chunk-size":16777216,"chunks":[{{"size":{},"sha256":"{:064}"}}]}}}}"#,
             file("vmlinuz", b"kernel"),
             file("initrd.img", b"initrd"),
             file("disk.zst", disk),
+            disk.len(),
             0
         );
         fs::write(folder.join("recipe.json"), "{}").expect("a file");

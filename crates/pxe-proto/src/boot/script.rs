@@ -367,7 +367,8 @@ mod tests {
         let file = |name: &str| format!(r#"{{"file":"{name}","size":1,"sha256":"{digest}"}}"#);
         let text = format!(
             r#"{{"name":"debian-12","arch":"aarch64","kernel":{},"initrd":{},"disk":{{"file":"disk.zst","size":1,
-               "sha256":"{digest}","compression":"zstd","raw-size":512,"raw-sha256":"{digest}"}}}}"#,
+               "sha256":"{digest}","compression":"zstd","raw-size":512,
+               "chunk-size":4096,"chunks":[{{"size":1,"sha256":"{digest}"}}]}}}}"#,
             file("vmlinuz"),
             file("initrd.img"),
         );
