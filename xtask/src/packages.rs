@@ -20,7 +20,7 @@ mod apt;
 /// # Errors
 /// Those of [`require`].
 pub(crate) fn require_all(consent: Consent) -> Result<()> {
-    let all: Vec<Package> = [IMAGE, ROOTLESS_IMAGE, FOREIGN_IMAGE, QEMU, NETWORK, PEERS, DIST, MACOS].concat();
+    let all: Vec<Package> = [IMAGE, ROOTLESS_IMAGE, FOREIGN_IMAGE, QEMU, NETWORK, VENDORS, PEERS, DIST, MACOS].concat();
     require(&all, consent)
 }
 
@@ -81,6 +81,9 @@ pub(crate) const QEMU: &[Package] = &[
 /// For a laboratory network in namespaces.
 pub(crate) const NETWORK: &[Package] =
     &[package("iproute2", "ip"), package("nftables", "nft"), package("util-linux", "unshare")];
+
+/// For the tests' disks of vendors, beside [`IMAGE`].
+pub(crate) const VENDORS: &[Package] = &[package("xz-utils", "xz"), package("zstd", "zstd")];
 
 /// The programs that ours is compared with.
 pub(crate) const PEERS: &[Package] = &[package("dnsmasq-base", "dnsmasq"), package("nginx-light", "nginx")];
