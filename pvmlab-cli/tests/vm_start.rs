@@ -25,8 +25,14 @@ fn a_machine_is_started_once_and_stopped_once() {
 fn a_machine_that_was_killed_from_outside_is_off() {
     let lab = lab_with_web();
     lab.run(&["vm", "start", "web"]);
-    kill(Pid::from_raw(process(&lab)), Signal::SIGKILL).expect("it is this test's own");
-    while std::path::Path::new(&format!("/proc/{}", process(&lab))).exists() {
+    let process = process(&lab);
+    kill(Pid::from_raw(process), Signal::SIGKILL).expect("it is this test's own");
+    // Whoever inherited it may be slow to take notice of its end.
+    let runs = || {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    while runs() {
         std::thread::yield_now();
     }
 
