@@ -112,8 +112,10 @@ fn patience(stage: Stage) -> SignedDuration {
 fn silent(stage: Stage, attempt: &Attempt, circumstances: Circumstances<'_>, silence: SignedDuration) -> Diagnosis {
     match circumstances.boot(None) {
         Boot::Install { .. } => {}
-        // What a profile starts reports only if somebody wrote that into it.
-        Boot::Profile { .. } | Boot::Menu { .. } if stage < Stage::Initrd => {}
+        // What a profile starts reports only if somebody wrote that into it. A script of somebody's own fetches from anywhere, and
+        // a menu waits for a person.
+        Boot::Profile { profile, .. } if profile.kind.has_kernel() && stage < Stage::Initrd => {}
+        Boot::Profile { .. } | Boot::Menu { .. } if stage < Stage::Script => {}
         // A machine that gets nothing from here goes on to its disk, where nobody reports to us.
         Boot::Profile { .. } | Boot::Menu { .. } | Boot::Local | Boot::Unknown | Boot::Refuse(_) => {
             return Diagnosis::default();
@@ -267,8 +269,50 @@ mod tests {
         assert_eq!(at(&[ack(Firmware::Os)], 3600, Some(&web()), true), Diagnosis::default());
     }
 
+    #[test]
+    fn a_profile_owes_what_it_has_from_us_and_no_more() {
+        let script = || What::Script { boot: "x".into() };
+        let kernel = || What::Fetch { file: FetchedFile::Kernel, bytes: 1 };
+        let initrd = || What::Fetch { file: FetchedFile::Initrd, bytes: 1 };
+        let failure = |profile: &str, events: &[What]| {
+            let machine = machine(&format!("pxeboot = true\ndistro = 'debian-12'\nprofile = '{profile}'"));
+            by(&profiles(), events, 3600, Some(&machine), true).failure.is_some()
+        };
+
+        assert!(failure("live", &[script()]) && failure("live", &[script(), kernel()]));
+        assert!(!failure("live", &[script(), kernel(), initrd()]), "what runs then is not ours");
+        for profile in ["own", "menu"] {
+            assert!(failure(profile, &[transfer()]));
+            assert!(!failure(profile, &[script()]), "{profile}: what comes then is not ours, or waits for a person");
+        }
+        assert!(!failure("disk", &[ack(Firmware::UefiArm64)]));
+    }
+
+    fn profiles() -> Profiles {
+        let files =
+            |files: &[(&str, &str)]| files.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+        let folders = [
+            ("live", files(&[("profile.toml", "kind = 'live'\narguments = 'quiet'")])),
+            ("own", files(&[("profile.toml", "kind = 'script'\nscript = 'a'"), ("a", "#!ipxe\n")])),
+            ("menu", files(&[("profile.toml", "kind = 'menu'\nitems = ['own']")])),
+            ("disk", files(&[("profile.toml", "kind = 'local'")])),
+        ];
+        let folders = folders.into_iter().map(|(name, files)| (name.parse().expect("a name"), files));
+        Profiles::build(folders.collect(), &Profiles::default())
+    }
+
     /// The diagnosis `silence` seconds after the last of these events, which are a second apart.
     fn at(events: &[What], silence: i64, machine: Option<&Machine>, image_available: bool) -> Diagnosis {
+        by(&Profiles::default(), events, silence, machine, image_available)
+    }
+
+    fn by(
+        profiles: &Profiles,
+        events: &[What],
+        silence: i64,
+        machine: Option<&Machine>,
+        image_available: bool,
+    ) -> Diagnosis {
         let mac = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
         let second = |second| Timestamp::from_second(second).expect("a time in 1970");
         let mut timelines = Timelines::default();
@@ -278,7 +322,7 @@ mod tests {
         let now = second(events.len() as i64 - 1 + silence);
         diagnose(
             timelines.of(mac).map(|timeline| &**timeline),
-            Circumstances { machine, profiles: &Profiles::default(), image_available },
+            Circumstances { machine, profiles, image_available },
             now,
         )
     }

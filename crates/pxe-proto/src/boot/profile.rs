@@ -204,6 +204,11 @@ impl Profile {
 }
 
 impl Kind {
+    /// Whether a kernel of an image's is started.
+    pub(super) fn has_kernel(&self) -> bool {
+        matches!(self, Self::Installer(_) | Self::Live(_))
+    }
+
     /// The word for it in `profile.toml`.
     pub fn word(&self) -> &'static str {
         match self {
