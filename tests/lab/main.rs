@@ -17,6 +17,7 @@ mod images;
 mod install;
 mod killed;
 mod limits;
+mod profile;
 mod refusal;
 mod restart;
 mod unprivileged;

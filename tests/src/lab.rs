@@ -11,7 +11,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use lab_model::{
-    Arch, Definition, Event, ImageName, LabStatus, MacAddr, Machine, MachineName, MachineStatus, Stage, What,
+    Arch, Definition, Event, ImageName, LabStatus, MacAddr, Machine, MachineName, MachineStatus, ProfileName, Stage,
+    What,
 };
 use tempfile::TempDir;
 
@@ -146,6 +147,22 @@ impl Lab {
         })?;
         in_force
             .with_context(|| format!("the definition of {} is not in force after {DEFINITION_LIMIT:?}", machine.name))
+    }
+
+    /// Gives the server a profile of these files; returns when it is in force.
+    ///
+    /// # Errors
+    /// It cannot be written, or the server does not take it.
+    pub fn profile(&self, name: &ProfileName, files: &[(&str, &str)]) -> Result<()> {
+        let folder = self.folder.path().join(STATE).join("profiles").join(name.as_str());
+        fs::create_dir_all(&folder).context("cannot make a profile")?;
+        files
+            .iter()
+            .try_for_each(|(file, text)| fs::write(folder.join(file), text))
+            .context("cannot write a profile")?;
+        let told = format!("profile in force profile={name} ");
+        let in_force = until(DEFINITION_LIMIT, || Ok(self.server.borrow().log().contains(&told).then_some(())))?;
+        in_force.with_context(|| format!("the profile {name} is not in force after {DEFINITION_LIMIT:?}"))
     }
 
     fn write(&self, definition: &Definition) -> Result<()> {
