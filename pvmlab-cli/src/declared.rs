@@ -54,7 +54,8 @@ pub(crate) fn check(declared: &[Declared], home: &Home) -> Result<()> {
                 Failure::new(Kind::Conflict, message).hinted("each machine needs its own: leave it out for a free one")
             );
         }
-        if let Some(arch) = new.arch.filter(|_| !home.disk(name).exists()) {
+        let needs_image = new.profile.is_none() || new.distro.is_some();
+        if let Some(arch) = new.arch.filter(|_| needs_image && !home.disk(name).exists()) {
             Image::choose(home, new.distro.as_ref(), arch)?;
         }
     }
@@ -76,6 +77,7 @@ pub(crate) fn present(store: &Store, home: &Home) -> Result<BTreeMap<MachineName
             ipv6: machine.ipv6.map(|address| address.to_string()).unwrap_or_default(),
             pxeboot: definition.pxeboot,
             distro: definition.distro.clone(),
+            profile: definition.profile.clone(),
             disk_bytes: disk::size(&home.disk(&machine.name))?.bytes(),
             memory_mib: hardware.memory_mib,
             cpus: hardware.cpus,
@@ -103,6 +105,7 @@ pub(crate) fn change(name: &MachineName, changes: &[Change], home: &Home, _lock:
             Change::Ipv6(ipv6) => definition.ipv6.clone_from(ipv6),
             Change::Pxeboot(pxeboot) => definition.pxeboot = *pxeboot,
             Change::Distro(distro) => definition.distro = Some(distro.clone()),
+            Change::Profile(profile) => definition.profile = Some(profile.clone()),
             Change::Disk(bytes) => larger = Some(Size::of_bytes(*bytes)),
             Change::Memory(mib) => hardware.memory_mib = *mib,
             Change::Cpus(count) => hardware.cpus = *count,
@@ -145,6 +148,7 @@ fn of_provisioner(declared: &DeclaredProvisioner) -> Result<Declared> {
         pxeboot: None,
         // A provisioner is not installed anew.
         distro: None,
+        profile: None,
         disk_bytes: size.map(Size::bytes),
         memory_mib: *memory_mib,
         cpus: *cpus,
@@ -168,7 +172,7 @@ fn of_provisioner(declared: &DeclaredProvisioner) -> Result<Declared> {
 }
 
 fn of_target(name: &MachineName, declared: &DeclaredTarget) -> Result<Declared> {
-    let DeclaredTarget { ip, ipv6, pxeboot, arch, mac, distro, disk_size, memory_mib, cpus } = declared;
+    let DeclaredTarget { ip, ipv6, pxeboot, arch, mac, distro, profile, disk_size, memory_mib, cpus } = declared;
     let key = |key: &str| format!("targets.{name}.{key}");
     let ip: Option<HostAddress<Ipv4Addr>> = parsed(ip.as_deref(), &key("ip"))?;
     let ipv6: Option<HostAddress<Ipv6Addr>> = parsed(ipv6.as_deref(), &key("ipv6"))?;
@@ -180,6 +184,7 @@ fn of_target(name: &MachineName, declared: &DeclaredTarget) -> Result<Declared> 
         ipv6: ipv6.map(|ipv6| ipv6.address.to_string()),
         pxeboot: Some(*pxeboot),
         distro: distro.clone(),
+        profile: profile.clone(),
         disk_bytes: size.map(Size::bytes),
         memory_mib: *memory_mib,
         cpus: *cpus,
@@ -192,7 +197,7 @@ fn of_target(name: &MachineName, declared: &DeclaredTarget) -> Result<Declared> 
         ipv6,
         mac: *mac,
         distro: distro.clone(),
-        profile: None,
+        profile: profile.clone(),
         disk_size: size.unwrap_or(Size::USUAL),
         pxeboot: *pxeboot,
         memory_mib: *memory_mib,

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lab_model::{Arch, ImageName, Ipv4Net, MacAddr, MachineName};
+use lab_model::{Arch, ImageName, Ipv4Net, MacAddr, MachineName, ProfileName};
 use serde::Deserialize;
 
 use crate::error::{Failure, Kind, Result};
@@ -63,6 +63,8 @@ pub(crate) struct DeclaredTarget {
     pub(crate) mac: Option<MacAddr>,
     /// The image that is installed on it.
     pub(crate) distro: Option<ImageName>,
+    /// What it boots from the network beside an image.
+    pub(crate) profile: Option<ProfileName>,
     /// How large its disk is, in the form `15G`.
     pub(crate) disk_size: Option<String>,
     /// How much memory it has, in MiB.

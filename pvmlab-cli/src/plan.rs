@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use lab_model::{Arch, ImageName, MacAddr, MachineName};
+use lab_model::{Arch, ImageName, MacAddr, MachineName, ProfileName};
 
 /// A machine as somebody wants it; `None`: as it is, or by default where it is yet to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub(crate) struct Wanted {
     pub(crate) ipv6: Option<String>,
     pub(crate) pxeboot: Option<bool>,
     pub(crate) distro: Option<ImageName>,
+    pub(crate) profile: Option<ProfileName>,
     pub(crate) disk_bytes: Option<u64>,
     pub(crate) memory_mib: Option<u32>,
     pub(crate) cpus: Option<u32>,
@@ -32,6 +33,7 @@ pub(crate) struct Present {
     pub(crate) ipv6: String,
     pub(crate) pxeboot: bool,
     pub(crate) distro: Option<ImageName>,
+    pub(crate) profile: Option<ProfileName>,
     pub(crate) disk_bytes: u64,
     pub(crate) memory_mib: u32,
     pub(crate) cpus: u32,
@@ -53,6 +55,7 @@ pub(crate) enum Change {
     Ipv6(String),
     Pxeboot(bool),
     Distro(ImageName),
+    Profile(ProfileName),
     /// Only ever larger.
     Disk(u64),
     Memory(u32),
@@ -113,6 +116,9 @@ impl Plan {
         if let Some(distro) = wanted.distro.clone().filter(|distro| present.distro.as_ref() != Some(distro)) {
             changes.push(Change::Distro(distro));
         }
+        if let Some(profile) = wanted.profile.clone().filter(|profile| present.profile.as_ref() != Some(profile)) {
+            changes.push(Change::Profile(profile));
+        }
         match differs(&wanted.disk_bytes, &present.disk_bytes) {
             Some(bytes) if bytes < present.disk_bytes => {
                 self.refusals.push(Refusal::Shrinks { name: name.clone(), is: present.disk_bytes, wanted: bytes });
@@ -164,6 +170,7 @@ impl fmt::Display for Change {
             Self::Pxeboot(true) => f.write_str("boots from the network"),
             Self::Pxeboot(false) => f.write_str("does not boot from the network"),
             Self::Distro(distro) => write!(f, "distro {distro}, from its next installation on"),
+            Self::Profile(profile) => write!(f, "profile {profile}, from its next boot from the network on"),
             Self::Disk(bytes) => write!(f, "disk of {} MiB", bytes >> 20),
             Self::Memory(mib) => write!(f, "memory of {mib} MiB"),
             Self::Cpus(count) => write!(f, "{count} processors"),
@@ -221,11 +228,18 @@ mod tests {
 
     #[test]
     fn only_what_differs_changes() {
-        let wanted = Wanted { memory_mib: Some(1024), ip: Some("10.77.0.11".to_owned()), ..Wanted::default() };
+        let wanted = Wanted {
+            memory_mib: Some(1024),
+            ip: Some("10.77.0.11".to_owned()),
+            distro: present().distro,
+            profile: "rescue".parse().ok(),
+            ..Wanted::default()
+        };
 
         let plan = plan(&[(name("web"), wanted)], &there("web", present()));
 
-        let changes = vec![Change::Ip("10.77.0.11".to_owned()), Change::Memory(1024)];
+        let profile = Change::Profile("rescue".parse().expect("a name"));
+        let changes = vec![Change::Ip("10.77.0.11".to_owned()), profile, Change::Memory(1024)];
         assert_eq!(plan.steps, [Step::Change(name("web"), changes)]);
         assert_eq!(plan.restart, [name("web")]);
     }
@@ -274,6 +288,7 @@ mod tests {
             ipv6: String::new(),
             pxeboot: true,
             distro: "debian-12".parse().ok(),
+            profile: None,
             disk_bytes: 15 << 30,
             memory_mib: 2048,
             cpus: 2,
