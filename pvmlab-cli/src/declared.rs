@@ -11,7 +11,6 @@ use crate::disk::{self, Size};
 use crate::error::{Failure, Kind, Result};
 use crate::hardware::Hardware;
 use crate::home::{Home, Lock};
-use crate::images::Image;
 use crate::lab_file::{DeclaredProvisioner, DeclaredTarget, LabFile};
 use crate::lab_network::HostAddress;
 use crate::new_machine::NewMachine;
@@ -43,20 +42,22 @@ pub(crate) fn machines(file: &LabFile) -> Result<Vec<Declared>> {
 /// # Errors
 /// The first thing that would fail later, when half of the lab is made.
 pub(crate) fn check(declared: &[Declared], home: &Home) -> Result<()> {
-    let (mut addresses, mut macs) = (BTreeMap::new(), BTreeMap::new());
+    let mut claimed = BTreeMap::new();
     for Declared { name, new, .. } in declared {
-        let ip =
-            new.ip.and_then(|ip| addresses.insert(ip.address, name).map(|other| ("ip", ip.address.to_string(), other)));
-        let mac = new.mac.and_then(|mac| macs.insert(mac, name).map(|other| ("mac", mac.to_string(), other)));
-        if let Some((key, value, other)) = ip.or(mac) {
-            let message = format!("{key}: {value} is declared for `{other}` and for `{name}`");
-            return Err(
-                Failure::new(Kind::Conflict, message).hinted("each machine needs its own: leave it out for a free one")
-            );
+        let claims = [
+            ("ip", new.ip.map(|ip| ip.address.to_string())),
+            ("ipv6", new.ipv6.map(|ip| ip.address.to_string())),
+            ("mac", new.mac.map(|mac| mac.to_string())),
+        ];
+        for (key, value) in claims.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+            let message = format!("{key}: {value} is declared for");
+            if let Some(other) = claimed.insert((key, value), name) {
+                return Err(Failure::new(Kind::Conflict, format!("{message} `{other}` and for `{name}`"))
+                    .hinted("each machine needs its own: leave it out for a free one"));
+            }
         }
-        let needs_image = new.profile.is_none() || new.distro.is_some();
-        if let Some(arch) = new.arch.filter(|_| needs_image && !home.disk(name).exists()) {
-            Image::choose(home, new.distro.as_ref(), arch)?;
+        if !home.disk(name).exists() {
+            new.check(home)?;
         }
     }
     Ok(())

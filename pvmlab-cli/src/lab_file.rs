@@ -84,7 +84,10 @@ impl LabFile {
                 .hinted("write one: `pvmlab up --help` shows the shortest that does something"),
             _ => Failure::new(Kind::Failed, format!("cannot read {}: {error}", path.display())),
         })?;
-        Self::parse(&text).map_err(|problem| Failure::new(Kind::Usage, format!("{}: {problem}", path.display())))
+        Self::parse(&text).map_err(|problem| {
+            Failure::new(Kind::Usage, format!("{}: {problem}", path.display()))
+                .hinted("`pvmlab up --help` shows a lab file, and docs/examples/lab/lab.toml one with every key")
+        })
     }
 
     fn parse(text: &str) -> Result<Self, String> {

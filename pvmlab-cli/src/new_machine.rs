@@ -50,6 +50,17 @@ pub(crate) struct NewMachine {
 }
 
 impl NewMachine {
+    /// What can be known before it is made: whether a provisioner's network can be one, and whether its image is here.
+    ///
+    /// # Errors
+    /// What would keep it from being made.
+    pub(crate) fn check(&self, home: &Home) -> Result<()> {
+        if self.role == Role::Provisioner {
+            self.own_network(self.ip)?;
+        }
+        self.image(home, self.arch.map_or_else(host_arch, Ok)?).map(drop)
+    }
+
     /// Makes it. The lock shows that nobody else makes one meanwhile.
     ///
     /// # Errors
@@ -60,14 +71,9 @@ impl NewMachine {
         let arch = self.arch.map_or_else(host_arch, Ok)?;
         let mut definition = self.define(&store, arch)?;
         definition.ssh_key = ssh::public_key(home)?;
-        // A profile brings what it boots, and an image only where somebody names one.
-        let image = match (&self.distro, &self.profile) {
-            (None, Some(_)) => None,
-            (distro, _) => Some(Image::choose(home, distro.as_ref(), arch)?),
-        };
+        let image = self.image(home, arch)?;
         definition.distro = image.as_ref().map(|image| image.manifest.name.clone());
         let machine = store.check_new(&definition)?;
-        image.as_ref().map_or(Ok(()), |image| self.check_size(image))?;
 
         let interrupt = Interrupt::hold();
         self.build(
@@ -77,6 +83,16 @@ impl NewMachine {
             Parts { image: image.as_ref(), network: store.network(), interrupt: &interrupt, ui },
         )?;
         Ok(machine)
+    }
+
+    /// What it is made of, or gets installed. A profile brings what it boots, and an image only where somebody names one.
+    fn image(&self, home: &Home, arch: Arch) -> Result<Option<Image>> {
+        if self.distro.is_none() && self.profile.is_some() {
+            return Ok(None);
+        }
+        let image = Image::choose(home, self.distro.as_ref(), arch)?;
+        self.check_size(&image)?;
+        Ok(Some(image))
     }
 
     /// The definition without what comes from the home.

@@ -70,6 +70,9 @@ fn run(lab: &Lab) -> String {
 /// How much space there is, which version QEMU has and where its firmware lies differs.
 fn without_host(said: &str) -> String {
     let lines = said.lines().filter(|line| !line.contains("GiB free") && !line.starts_with("space: "));
+    // What is as wide as the widest may be another line's, which is not shown.
+    let lines = lines
+        .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("  "));
     let lines = lines.map(|line| match (line.split_once(", version "), line.find("/usr/share/")) {
         (Some((line, _)), _) => format!("{line}, version VERSION\n"),
         (None, Some(at)) => format!("{}/usr/share/…\n", &line[..at]),

@@ -10,6 +10,7 @@ use crate::home::{Home, Lock};
 use crate::interrupt::Interrupt;
 use crate::lab_file::LabFile;
 use crate::plan::{Plan, Step, plan};
+use crate::provisioner::serving;
 use crate::removal;
 use crate::store::Store;
 use crate::ui::Ui;
@@ -65,6 +66,9 @@ impl Up {
         }
         let interrupt = Interrupt::hold();
         let started = perform(&plan, &declared, home, lock, &interrupt, ui)?;
+        if plan.steps.iter().any(|step| matches!(step, Step::Change(..))) {
+            serving::announce(home, ui);
+        }
         for name in &plan.restart {
             ui.say(format_args!("{name}: runs with its former hardware until it is stopped and started"));
         }

@@ -87,10 +87,13 @@ pub(crate) fn supply(provisioner: &Provisioner, home: &Home, ui: Ui) -> Result<(
 /// Each start of a machine tells it again, so what keeps it from hearing now is no failure: it is only said.
 pub(crate) fn announce(home: &Home, ui: Ui) {
     let Ok(provisioner) = Provisioner::find(home) else { return };
+    let mounted = |found: Found| found.share == Share::Mounted;
     let tell = || -> Result<()> {
-        if power::running(home, provisioner.name())?.is_none() {
+        let name = provisioner.name();
+        if power::running(home, name)?.is_none() || Found::remembered(home, name).is_some_and(mounted) {
             return Ok(());
         }
+        ui.say(format_args!("telling {name} …"));
         let login = provisioner.login(home)?;
         match Found::ask(home, &login)?.share {
             Share::Mounted => Ok(()),

@@ -25,9 +25,10 @@ impl Deploy {
     pub(crate) fn run(self, home: &Home, ui: Ui) -> Result<()> {
         let _lock = home.lock()?;
         let provisioner = Provisioner::find(home)?;
+        let login = provisioner.login(home)?;
         let release = Release::find(self.binary.as_deref(), provisioner.arch())?;
         ui.say(format_args!("deploying {} …", release.id()));
-        ui.say(deploy::deploy(&provisioner.login(home)?, &release)?);
+        ui.say(deploy::deploy(&login, &release)?);
         Ok(())
     }
 }
