@@ -1,8 +1,11 @@
 //! A machine's disk: a qcow2 file, blank or laid over an image's disk.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::{Failure, Kind, Result};
@@ -55,6 +58,34 @@ pub(crate) fn size(path: &Path) -> Result<Size> {
         Some((rest, size)) if rest.starts_with(b"QFI\xfb") => Ok(Size(u64::from_be_bytes(*size))),
         Some(_) | None => Err(cannot("it is no qcow2 file".to_owned())),
     }
+}
+
+/// The disk that this one is laid over, as it is written in it; `None` where it is laid over none.
+///
+/// # Errors
+/// It is missing, or no qcow2 file.
+pub(crate) fn base(path: &Path) -> Result<Option<PathBuf>> {
+    let read = || -> io::Result<Option<PathBuf>> {
+        let mut disk = std::fs::File::open(path)?;
+        let mut header = [0; 20];
+        disk.read_exact(&mut header)?;
+        // QEMU's docs/interop/qcow2: bytes 8 to 15 say where the name of the other file is, 16 to 19 how long, at most 1023.
+        let Some((offset, length)) = header[8..].split_first_chunk::<8>() else { return Ok(None) };
+        let (offset, length) =
+            (u64::from_be_bytes(*offset), length.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)));
+        if !header.starts_with(b"QFI\xfb") || length > 1023 {
+            return Err(io::Error::other("it is no qcow2 file"));
+        }
+        if offset == 0 {
+            return Ok(None);
+        }
+        let mut name = vec![0; length as usize];
+        disk.read_exact_at(&mut name, offset)?;
+        Ok(Some(OsString::from_vec(name).into()))
+    };
+    read().map_err(|error| {
+        anyhow::Error::from(error).context(format!("cannot tell what {} is laid over", path.display())).into()
+    })
 }
 
 /// Makes a disk larger; a machine that runs must not have it.
@@ -172,7 +203,14 @@ mod tests {
         grow(&path, Size(2 << 30)).expect("larger");
         assert_eq!(size(&path).expect("a size"), Size(2 << 30));
 
+        assert_eq!(base(&path).expect("a disk"), None);
+        let over = folder.path().join("over.qcow2");
+        std::fs::write(folder.path().join("base.raw"), vec![0; 1 << 20]).expect("written");
+        create(&over, Content::Over(Path::new("base.raw")), Size(1 << 30)).expect("made");
+        assert_eq!(base(&over).expect("a disk"), Some("base.raw".into()));
+
         std::fs::write(&path, [0; 64]).expect("written");
+        assert!(base(&path).is_err());
         assert!(size(&path).expect_err("no disk").to_string().ends_with("it is no qcow2 file"));
     }
 }

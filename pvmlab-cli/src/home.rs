@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use lab_model::{Arch, ImageName, MachineName};
@@ -11,6 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statvfs::statvfs;
 
 use crate::error::{Failure, Kind, Result};
+use crate::interrupt::Interrupt;
 
 /// The home of one lab.
 #[derive(Clone, Debug)]
@@ -106,6 +108,16 @@ impl Home {
         self.images().join(name.as_str()).join(arch.to_string())
     }
 
+    /// What was downloaded, and what is being: `<name>/<arch>/`. The server sees nothing of it.
+    pub(crate) fn downloads(&self) -> PathBuf {
+        self.root.join("downloads")
+    }
+
+    /// The folder of one download.
+    pub(crate) fn download(&self, name: &ImageName, arch: Arch) -> PathBuf {
+        self.downloads().join(name.as_str()).join(arch.as_str())
+    }
+
     /// The catalogue of distributions, the user's to edit.
     pub(crate) fn catalogue(&self) -> PathBuf {
         self.root.join("distros.yaml")
@@ -167,6 +179,20 @@ impl Home {
         Ok(u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size()))
     }
 
+    /// Asked before `bytes` are written.
+    ///
+    /// # Errors
+    /// They would not fit.
+    pub(crate) fn require_space(&self, bytes: u64) -> Result<()> {
+        let root = self.root.display();
+        let free = self.free_bytes().with_context(|| format!("cannot ask how full {root} is"))?;
+        if free >= bytes {
+            return Ok(());
+        }
+        let message = format!("{} MiB may be needed, and {root} has {} MiB free", bytes >> 20, free >> 20);
+        Err(Failure::new(Kind::Missing, message).hinted(crate::error::FREE_SPACE))
+    }
+
     /// Takes the lab for this command: of two commands that change it, one waits until the other is done.
     ///
     /// The kernel holds the lock, so no crash leaves it behind.
@@ -180,12 +206,58 @@ impl Home {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Lock(lock)),
             Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
-                eprintln!("waiting for another pvmlab command …");
+                eprintln!("{WAITING}");
                 let lock = Flock::lock(file, FlockArg::LockExclusive);
                 Ok(Lock(lock.map_err(|(_, error)| error).context("cannot lock the lab")?))
             }
             Err((_, error)) => Err(anyhow::Error::from(error).context("cannot lock the lab").into()),
         }
+    }
+
+    /// As [`Home::lock`], for who holds signals already.
+    ///
+    /// # Errors
+    /// There is no home yet, or somebody wants this to end.
+    pub(crate) fn lock_patiently(&self, interrupt: &Interrupt) -> Result<Lock> {
+        self.wait_for(&self.root.join("lock"), interrupt)
+    }
+
+    fn wait_for(&self, path: &Path, interrupt: &Interrupt) -> Result<Lock> {
+        let mut is_told = false;
+        loop {
+            if let Some(lock) = self.try_lock_at(path)? {
+                return Ok(lock);
+            }
+            if !is_told {
+                eprintln!("{WAITING}");
+                is_told = true;
+            }
+            interrupt.pause(Duration::from_millis(100))?;
+        }
+    }
+
+    /// Takes one download for this command, and leaves the lab free; waits until nobody else has it.
+    ///
+    /// # Errors
+    /// There is no home yet, or somebody wants this to end.
+    pub(crate) fn lock_download(&self, name: &ImageName, arch: Arch, interrupt: &Interrupt) -> Result<Lock> {
+        self.wait_for(&self.download_lock(name, arch)?, interrupt)
+    }
+
+    /// As [`Home::lock_download`], but does not wait: `None` while another command has it.
+    ///
+    /// # Errors
+    /// There is no home.
+    pub(crate) fn try_lock_download(&self, name: &ImageName, arch: Arch) -> Result<Option<Lock>> {
+        self.try_lock_at(&self.download_lock(name, arch)?)
+    }
+
+    fn download_lock(&self, name: &ImageName, arch: Arch) -> Result<PathBuf> {
+        self.require()?;
+        let folder = self.downloads().join("locks");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        // Beside the folder of the download, which may go while somebody waits.
+        Ok(folder.join(format!("{name}-{arch}")))
     }
 
     fn missing(&self) -> Failure {
@@ -198,8 +270,11 @@ impl Home {
     /// # Errors
     /// There is no home.
     pub(crate) fn try_lock(&self) -> Result<Option<Lock>> {
-        let path = self.root.join("lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        self.try_lock_at(&self.root.join("lock"))
+    }
+
+    fn try_lock_at(&self, path: &Path) -> Result<Option<Lock>> {
+        let file = File::options().create(true).truncate(false).write(true).open(path);
         match Flock::lock(file.map_err(|error| self.no_home(error))?, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Some(Lock(lock))),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
@@ -214,6 +289,8 @@ impl Home {
         anyhow::Error::from(error).context(format!("cannot open {}", self.root.join("lock").display())).into()
     }
 }
+
+const WAITING: &str = "waiting for another pvmlab command …";
 
 /// Held while a command changes the lab; let go when dropped.
 #[derive(Debug)]

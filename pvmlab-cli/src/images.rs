@@ -1,10 +1,10 @@
 //! The operating system images of a home: `images/<name>/<arch>/` with a manifest and the files that it names.
 //!
 //! An image comes as a folder that somebody made (`register`), or as a vendor's file (`prepare`): what boots it is found as its
-//! own boot loader would find it, and its disk is packed by chunks (`pack`). What is not here: fetching either.
+//! own boot loader would find it, and its disk is packed by chunks (`pack`). What is not here: fetching either,
+//! which `distros` does.
 
 mod base;
-mod catalogue;
 mod copy;
 mod hashing;
 mod pack;
@@ -22,13 +22,14 @@ use serde::Serialize;
 
 use crate::error::{Failure, Kind, Result};
 use crate::home::Home;
+use crate::interrupt::Interrupt;
 use crate::progress::Progress;
+use crate::ui::Ui;
 
 pub(crate) use base::base_disk;
-pub(crate) use catalogue::catalogue;
 pub use prepare::prepare_into;
-pub(crate) use prepare::{Wanted, prepare};
-pub(crate) use register::{Registered, register, unregister};
+pub(crate) use prepare::{Wanted, name_of, prepare};
+pub(crate) use register::{Registered, register, taken, unregister};
 
 /// One registered image.
 #[derive(Clone, Debug)]
@@ -65,7 +66,9 @@ impl Image {
         let folder = home.image(name, arch);
         if !folder.join(MANIFEST_FILE).exists() {
             return Err(Failure::new(Kind::NotFound, format!("there is no image `{name}` for {arch}"))
-                .hinted(format!("register one with `pvmlab distro add FILE`; {MAKE}"))
+                .hinted(format!(
+                    "pull it with `pvmlab distro pull {name} --arch {arch}`, or `pvmlab distro add` your own"
+                ))
                 .hinted("`pvmlab distro ls` shows what there is"));
         }
         let image = Self::open(&folder)?;
@@ -95,7 +98,7 @@ impl Image {
         match (images.pop(), names.len()) {
             (Some(image), 1) => Ok(image),
             (None, _) => Err(Failure::new(Kind::NotFound, format!("there is no image for {arch} yet"))
-                .hinted(format!("register one with `pvmlab distro add FILE`; {MAKE}"))),
+                .hinted(format!("pull one with `pvmlab distro pull --arch {arch}`, or `pvmlab distro add` your own"))),
             (Some(_), _) => Err(Failure::new(Kind::Usage, format!("there are several images for {arch}"))
                 .hinted(format!("choose one with --distro: {}", names.join(", ")))),
         }
@@ -135,6 +138,16 @@ impl Image {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!("{} is missing", part.name)),
             Err(error) => Some(format!("{} cannot be read: {error}", part.name)),
         })
+    }
+
+    /// Reads every file through.
+    ///
+    /// # Errors
+    /// One is not what the manifest says, or somebody wants this to end.
+    pub(crate) fn verify(&self, interrupt: &Interrupt, ui: Ui) -> Result<()> {
+        let what = format!("verifying {} for {}", self.manifest.name, self.manifest.arch);
+        let progress = Progress::start(&what, self.size(), interrupt, ui);
+        self.parts().into_iter().try_for_each(|part| self.verify_part(part, &progress))
     }
 
     fn verify_part(&self, part: Part<'_>, progress: &Progress<'_>) -> Result<()> {
@@ -183,7 +196,8 @@ pub(crate) fn all(home: &Home) -> Result<(Vec<Image>, Vec<BadImage>)> {
 const MAKE: &str = "`cargo xtask image debian-12 --arch ARCH` makes one and prints its folder";
 
 /// What to do about a registered image that is broken.
-const MEND: &str = "`pvmlab distro add FOLDER` with the image's original folder mends a registered image";
+const MEND: &str =
+    "`pvmlab distro add FOLDER` with its original folder mends an image; remove and pull again what was pulled";
 
 /// A file is not what its manifest says.
 fn corrupted(path: &Path, part: Part<'_>, (size, _): (u64, Sha256), hint: &str) -> Failure {

@@ -5,6 +5,7 @@
 //! - `home`: where everything lies (`~/.pvmlab`), and the lock that concurrent commands take
 //! - `error`: what went wrong, what to do about it, and the exit code that says so
 //! - `store`: every machine of the lab, as the definitions in its home have them
+//! - `distros`: vendors' cloud images, and how they come here
 //! - `images`: the operating system images of the home; `disk`: the disks that are made from them
 //! - `profiles`: what machines boot beside an image, and what a machine gets by them
 //! - `host`: what this computer is and has; `hardware`: what a machine is built from
@@ -21,6 +22,7 @@ mod cli;
 mod commands;
 mod declared;
 mod disk;
+mod distros;
 mod error;
 mod file;
 mod hardware;

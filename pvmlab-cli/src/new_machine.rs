@@ -280,7 +280,7 @@ fn check_prefix<A: Into<IpAddr>>(address: Option<HostAddress<A>>, lab: u8) -> Re
         .hinted(format!("write {address}/{lab}, or leave the prefix out")))
 }
 
-fn host_arch() -> Result<Arch> {
+pub(crate) fn host_arch() -> Result<Arch> {
     std::env::consts::ARCH.parse().map_err(|error| {
         Failure::new(Kind::Usage, format!("this host's machines are neither kind: {error}"))
             .hinted("choose one with --arch")

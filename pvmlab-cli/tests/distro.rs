@@ -13,10 +13,10 @@ fn an_image_is_registered_once() {
     let add = ["distro", "add", image.to_str().expect("text")];
 
     let said = [
-        lab.run(&["distro", "ls"]),
+        lab.images(),
         lab.run(&add),
         lab.run(&add),
-        lab.run(&["distro", "ls"]),
+        lab.images(),
         lab.run(&["distro", "show", "debian-12"]),
         lab.run(&["distro", "rm", "debian-12", "--arch", "aarch64"]),
         lab.run(&["distro", "show", "debian-12"]),
@@ -57,13 +57,9 @@ fn a_registered_image_that_broke_is_mended() {
     let create = ["provisioner", "create", "p", "--ip", "10.77.0.1/24", "--arch", "aarch64"];
     let built = lab.folder().join("built/debian-12/aarch64");
 
-    let said = [
-        lab.run(&["distro", "ls"]),
-        lab.run(&create),
-        lab.run(&["distro", "add", built.to_str().expect("text")]),
-        lab.run(&create),
-    ]
-    .join("\n");
+    let said =
+        [lab.images(), lab.run(&create), lab.run(&["distro", "add", built.to_str().expect("text")]), lab.run(&create)]
+            .join("\n");
 
     insta::assert_snapshot!("mended", said);
 }
@@ -106,5 +102,5 @@ fn a_catalogue_that_is_none_is_named() {
     let lab = Lab::new();
     lab.write("distros.yaml", "- name: ubuntu-24.04\n  arch: [aarch64\n");
 
-    insta::assert_snapshot!("bad_catalogue", lab.run(&["distro", "ls"]));
+    insta::assert_snapshot!("bad_catalogue", lab.images());
 }

@@ -23,7 +23,7 @@ fn every_vendors_image_is_registered_as_it_is_downloaded() {
         lab.run(&["distro", "add", "debian-12-generic-amd64.qcow2"]),
         lab.run(&["distro", "add", "ubuntu.img.xz", "--name", "ubuntu-24.04", "--arch", "arm64"]),
         lab.run(&["distro", "add", "fedora.raw.zst"]),
-        lab.run(&["distro", "ls"]),
+        lab.images(),
     ]
     .join("\n");
 

@@ -50,7 +50,7 @@ fn a_home_of_the_first_pvmlab_is_read_as_it_is() {
         "- name: ubuntu-24.04\n  distro_name: ubuntu\n  version: \"24.04\"\n  arch:\n    aarch64:\n      iso_url: https://example.org/a.iso\n",
     );
 
-    insta::assert_snapshot!("first_pvmlab", [lab.run(&["vm", "list"]), lab.run(&["distro", "ls"])].join("\n"));
+    insta::assert_snapshot!("first_pvmlab", [lab.run(&["vm", "list"]), lab.images()].join("\n"));
 }
 
 #[test]

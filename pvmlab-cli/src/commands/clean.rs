@@ -33,7 +33,7 @@ impl Clean {
         }
         network::switch::stop(home)?;
         // The definitions first: a home without them is no lab any more.
-        for part in ["vms", "configs", "pids", "monitors", "network", "logs", "images"] {
+        for part in ["vms", "configs", "pids", "monitors", "network", "logs", "images", "downloads"] {
             removal::remove_path(&home.root().join(part))?;
         }
         if !self.purge {

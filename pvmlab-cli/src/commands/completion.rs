@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use clap_complete::CompletionCandidate;
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
+use crate::distros::{self, Catalogue};
 use crate::error::Result;
 use crate::home::Home;
 use crate::{images, profiles, store};
@@ -64,6 +65,19 @@ pub(crate) fn profiles(begun: &OsStr) -> Vec<CompletionCandidate> {
     let shipped = profiles::Shipped::ALL.iter().map(|shipped| shipped.name.to_owned());
     let mut names: Vec<_> = own.chain(shipped).collect();
     names.sort();
+    names.dedup();
+    candidates(begun, names)
+}
+
+/// The names of the distributions that could be pulled and begin so.
+pub(crate) fn distros(begun: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(begun, Home::from_environment().map(|home| Catalogue::names(&home)).unwrap_or_default())
+}
+
+/// The names of the images that were pulled and begin so.
+pub(crate) fn pulled(begun: &OsStr) -> Vec<CompletionCandidate> {
+    let pulled = Home::from_environment().map(|home| distros::all(&home)).unwrap_or_default();
+    let mut names: Vec<_> = pulled.into_iter().map(|(name, _, _)| name.to_string()).collect();
     names.dedup();
     candidates(begun, names)
 }

@@ -11,9 +11,12 @@ use sha2::Digest as _;
 
 use super::hashing::CHUNK;
 use super::{Image, MEND};
+use crate::disk;
 use crate::error::{Failure, Kind, Result};
+use crate::home::Home;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
+use crate::removal;
 use crate::ui::Ui;
 
 /// The path of the image's raw disk, which nobody may change; made where there is none yet.
@@ -24,7 +27,7 @@ use crate::ui::Ui;
 /// The image is corrupted, the disk is full, or somebody wants this to end; then nothing is left behind.
 pub(crate) fn base_disk(image: &Image, interrupt: &Interrupt, ui: Ui) -> Result<PathBuf> {
     let disk = &image.manifest.disk;
-    let path = image.folder.join(NAME);
+    let path = image.folder.join(name(disk));
     if fs::metadata(&path).is_ok_and(|file| file.len() == disk.raw_size) {
         return Ok(path);
     }
@@ -39,8 +42,45 @@ pub(crate) fn base_disk(image: &Image, interrupt: &Interrupt, ui: Ui) -> Result<
     Ok(path)
 }
 
-/// Beside the manifest, which does not name it: it is made from what the manifest names.
-pub(super) const NAME: &str = "base.raw";
+/// Its name beside the manifest, which does not have it: it is made from what the manifest names. An image that becomes another
+/// version keeps the disks that machines stand on, so each version's has a name of its own.
+pub(super) fn name(disk: &DiskImage) -> String {
+    let digest = disk.sha256.to_string();
+    format!("{PREFIX}{}{SUFFIX}", &digest[..16])
+}
+
+/// Removes the disks of earlier versions that nobody stands on any more.
+///
+/// # Errors
+/// A folder cannot be read, or a file belongs to somebody else.
+pub(super) fn prune(home: &Home, image: &Image) -> Result<()> {
+    let current = name(&image.manifest.disk);
+    let mut needed = Vec::new();
+    for path in entries(&home.vms())? {
+        if path.extension().is_some_and(|extension| extension == "qcow2") {
+            // Nobody knows what a file that is no disk stands on, so everything stays.
+            let Ok(base) = disk::base(&path) else { return Ok(()) };
+            needed.extend(base.map(|base| home.vms().join(base)).and_then(|base| fs::canonicalize(base).ok()));
+        }
+    }
+    for path in entries(&image.folder)? {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let is_base = name.starts_with(PREFIX) && name.ends_with(SUFFIX);
+        let is_needed = fs::canonicalize(&path).is_ok_and(|path| needed.contains(&path));
+        if is_base && name != current && !is_needed {
+            removal::remove_path(&path)?;
+        }
+    }
+    Ok(())
+}
+
+const PREFIX: &str = "base-";
+const SUFFIX: &str = ".raw";
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let read = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
+    Ok(read().with_context(|| format!("cannot read {}", folder.display()))?)
+}
 
 fn unpack(packed: &Path, disk: &DiskImage, target: &Path, progress: &Progress<'_>) -> Result<()> {
     let folder = target.parent().context("a disk is in a folder")?;
@@ -101,6 +141,8 @@ mod tests {
     use lab_model::Chunk;
 
     use super::*;
+
+    const NAME: &str = "base-0000000000000000.raw";
 
     #[test]
     fn a_disk_is_unpacked_with_its_holes() {

@@ -26,6 +26,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) name: Option<&'a ImageName>,
     /// What it is to run on; whatever it runs on where they do not say.
     pub(crate) arch: Option<Arch>,
+    /// Whether an image that has the name already becomes this one.
+    pub(crate) replaces: bool,
 }
 
 /// Makes an image of the home out of the file at `path`; the second value says in one line what was found.
@@ -45,17 +47,22 @@ pub(crate) fn prepare(
         None => name_of(path)?,
     };
     let (allocated, is_packed) = (source::allocated(path)?, source::is_packed(path)?);
-    check_space(home, if is_packed { allocated.saturating_mul(UNPACKED) } else { allocated })?;
+    home.require_space(if is_packed { allocated.saturating_mul(UNPACKED) } else { allocated })?;
     let unpacking = Progress::start(&format!("unpacking {}", path.display()), allocated, interrupt, ui);
     let source = Source::open(path, home.root(), &unpacking)?;
     drop(unpacking);
     let boot = find(&source, path, wanted.arch)?;
     let target = home.image(&name, boot.arch());
-    if target.join(MANIFEST_FILE).exists() {
+    let there = if target.join(MANIFEST_FILE).exists() { Some(Image::open(&target)?) } else { None };
+    if there.is_some() && !wanted.replaces {
         return Err(register::taken(&name, boot.arch()).hinted("or give this one another name with --name"));
     }
     let progress = Progress::start(&format!("preparing {name} for {}", boot.arch()), source.disk.size(), interrupt, ui);
-    let manifest = register::place(&target, |folder| write(&source, &boot, &name, folder, &progress))?;
+    let fill = |folder: &Path| write(&source, &boot, &name, folder, &progress);
+    let manifest = match &there {
+        Some(there) => register::replace(home, there, fill)?,
+        None => register::place(&target, fill)?,
+    };
     let report = report(&source, &boot, &manifest);
     Ok((Image { folder: target, manifest }, report))
 }
@@ -165,8 +172,11 @@ fn report(source: &Source, boot: &Boot, manifest: &ImageManifest) -> String {
     )
 }
 
-/// `noble-server-cloudimg-arm64.img.xz` is `noble-server-cloudimg-arm64`.
-fn name_of(path: &Path) -> Result<ImageName> {
+/// An image's name of a file's: `noble-server-cloudimg-arm64.img.xz` is `noble-server-cloudimg-arm64`.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn name_of(path: &Path) -> Result<ImageName> {
     let file = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let mut name = file.as_str();
     while let Some((rest, _)) = name.rsplit_once('.').filter(|(_, extension)| EXTENSIONS.contains(extension)) {
@@ -176,16 +186,6 @@ fn name_of(path: &Path) -> Result<ImageName> {
         Failure::new(Kind::Usage, format!("the file's name is no image's name: {error}"))
             .hinted("give it one with --name")
     })
-}
-
-fn check_space(home: &Home, needed: u64) -> Result<()> {
-    let free = home.free_bytes().with_context(|| format!("cannot ask how full {} is", home.root().display()))?;
-    if free >= needed {
-        return Ok(());
-    }
-    let message =
-        format!("{} MiB may be needed, and {} has {} MiB free", needed >> 20, home.root().display(), free >> 20);
-    Err(Failure::new(Kind::Missing, message).hinted(crate::error::FREE_SPACE))
 }
 
 const DISK: &str = "disk.raw.zst";

@@ -11,6 +11,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::home::Home;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
+use crate::removal::remove_path;
 use crate::ui::Ui;
 
 /// What registering did.
@@ -64,7 +65,7 @@ pub(crate) fn unregister(image: &Image) -> Result<()> {
 }
 
 /// The name is another image's.
-pub(super) fn taken(name: &ImageName, arch: Arch) -> Failure {
+pub(crate) fn taken(name: &ImageName, arch: Arch) -> Failure {
     Failure::new(Kind::Conflict, format!("another image is registered as `{name}` for {arch}"))
         .hinted(format!("remove that one with `pvmlab distro rm {name} --arch {arch}`"))
 }
@@ -92,6 +93,38 @@ pub(super) fn place<T>(target: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> 
         let _ = fs::remove_dir(parent);
     }
     placed
+}
+
+/// Makes the image in `there` another version of itself, filled by `fill`. Whoever reads sees the old one or the new one: new
+/// files get names that no old one has, and the manifest changes last. What machines' disks are laid over stays.
+///
+/// # Errors
+/// Those of `fill`, or the disk is full; then the image is as it was.
+pub(super) fn replace(
+    home: &Home,
+    there: &Image,
+    fill: impl FnOnce(&Path) -> Result<ImageManifest>,
+) -> Result<ImageManifest> {
+    let cannot = || format!("cannot write {}", there.folder.display());
+    let new = tempfile::Builder::new().prefix(".new-").tempdir_in(&there.folder).with_context(cannot)?;
+    let mut manifest = fill(new.path())?;
+    let ImageManifest { kernel, initrd, disk, .. } = &mut manifest;
+    let files = [(&mut kernel.file, kernel.sha256), (&mut initrd.file, initrd.sha256), (&mut disk.file, disk.sha256)];
+    for (file, sha256) in files {
+        let name = format!("{}-{file}", &sha256.to_string()[..16]).parse().context("it is a plain name")?;
+        fs::rename(new.path().join(file.as_str()), there.folder.join(format!("{name}"))).with_context(cannot)?;
+        *file = name;
+    }
+    File::open(&there.folder).and_then(|folder| folder.sync_all()).with_context(cannot)?;
+    write_manifest(&manifest, &there.folder)?;
+    let image = Image { folder: there.folder.clone(), manifest: manifest.clone() };
+    for old in there.parts() {
+        if image.parts().iter().all(|part| part.name != old.name) {
+            remove_path(&there.folder.join(old.name))?;
+        }
+    }
+    base::prune(home, &image)?;
+    Ok(manifest)
 }
 
 /// Writes the manifest into the image's `folder`, after everything that it names.
@@ -133,7 +166,7 @@ fn mend(source: &Image, there: &Image, progress: &Progress<'_>) -> Result<Regist
             .with_context(|| format!("cannot write {}", place.display()))?;
         done = Registered::Mended;
     }
-    let base = there.folder.join(base::NAME);
+    let base = there.folder.join(base::name(&there.manifest.disk));
     let wrong = fs::metadata(&base).is_ok_and(|file| file.len() != there.manifest.disk.raw_size);
     if wrong {
         fs::remove_file(&base).with_context(|| format!("cannot remove {}", base.display()))?;

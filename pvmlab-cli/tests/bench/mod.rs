@@ -127,6 +127,10 @@ impl Lab {
         command.args(arguments).env("PVMLAB_HOME", self.home()).env("HOME", self.folder.path()).env("NO_COLOR", "1");
         command.env("PVMLAB_PXE_SERVER", self.server());
         command.env("COLUMNS", "120").stdin(Stdio::null()).current_dir(self.folder.path());
+        for proxy in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+            command.env(proxy, "").env(proxy.to_uppercase(), "");
+        }
+        command.env("PVMLAB_MIRROR", "");
         if let Some(path) = &self.path {
             command.env("PATH", path);
         }
@@ -141,6 +145,13 @@ impl Lab {
     /// Runs the program; all that it says, and its exit code, as a person sees it.
     pub fn run(&self, arguments: &[&str]) -> String {
         self.transcript(arguments, &self.output(arguments))
+    }
+
+    /// What `pvmlab distro ls` shows of what is here: what could be pulled changes with vendors' releases.
+    pub fn images(&self) -> String {
+        let listing = self.run(&["distro", "ls"]);
+        let lines = listing.lines().filter(|line| !line.ends_with(" available"));
+        lines.map(|line| line.to_owned() + "\n").collect()
     }
 
     /// What [`Lab::run`] returns, of a program that ran already.
@@ -160,7 +171,7 @@ impl Lab {
     pub fn files(&self) -> Vec<String> {
         let mut files = Vec::new();
         walk(&self.home(), &self.home(), &mut files);
-        files.retain(|file| !file.starts_with("ssh/") && file != "lock");
+        files.retain(|file| !file.starts_with("ssh/") && file != "lock" && !file.starts_with("downloads/locks/"));
         files.sort();
         files
     }

@@ -1,5 +1,5 @@
 use clap_complete::ArgValueCompleter;
-use lab_model::{Arch, ImageName};
+use lab_model::{Arch, ImageName, MANIFEST_FILE};
 
 use crate::commands::completion;
 use crate::error::{Failure, Kind, Result};
@@ -9,7 +9,7 @@ use crate::removal;
 use crate::store::Store;
 use crate::ui::Ui;
 
-/// Removes an image from the lab.
+/// Removes an image from the lab, and what was downloaded of it.
 ///
 /// An image that disks of machines are laid over stays: they would be lost with it.
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,15 @@ impl Remove {
         let lock = home.lock()?;
         removal::sweep(home, &lock)?;
         let Self { name, arch, force } = self;
+        let Some(_download) = home.try_lock_download(&name, arch)? else {
+            return Err(Failure::new(Kind::Conflict, format!("`{name}` for {arch} is just being pulled"))
+                .hinted("stop that command first"));
+        };
+        let download = home.download(&name, arch);
+        if !home.image(&name, arch).join(MANIFEST_FILE).exists() && removal::remove_path(&download)? {
+            ui.say(format_args!("removed what was downloaded of `{name}` for {arch}"));
+            return Ok(());
+        }
         let image = Image::find(home, &name, arch)?;
         let store = Store::read(home)?;
         if !store.bad().is_empty() && !force {
@@ -51,6 +60,7 @@ impl Remove {
             }
         }
         images::unregister(&image)?;
+        removal::remove_path(&download)?;
         ui.say(format_args!("removed image `{name}` for {arch}"));
         Ok(())
     }

@@ -74,7 +74,7 @@ pub(super) fn images(home: &Home) -> Vec<Finding> {
         Ok(found) => found,
         Err(failure) => return vec![Finding::missing(CHECK, failure.to_string(), "give the home back to yourself")],
     };
-    let again = "register it again with `pvmlab distro add FOLDER`";
+    let again = "remove it with `pvmlab distro rm`, and pull or add it again";
     let broken = images.iter().filter_map(|image| {
         let problem = image.glance()?;
         let found = format!("{} for {}: {problem}", image.manifest.name, image.manifest.arch);
@@ -83,7 +83,7 @@ pub(super) fn images(home: &Home) -> Vec<Finding> {
     let bad = bad.iter().map(|bad| Finding::warning(CHECK, format!("{}: {}", bad.folder, bad.problem), again));
     let mut findings: Vec<_> = broken.chain(bad).collect();
     findings.push(match images.len() {
-        0 => Finding::warning(CHECK, "there are none", "register one with `pvmlab distro add FOLDER`"),
+        0 => Finding::warning(CHECK, "there are none", "pull one with `pvmlab distro pull`"),
         count => Finding::ok(CHECK, count.to_string()),
     });
     findings
