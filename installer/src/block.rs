@@ -1,38 +1,34 @@
-//! One megabyte of disk in memory.
+//! A piece of disk in memory.
 
 use std::ops::{Deref, DerefMut};
 
-/// A buffer for direct I/O: up to 1 MiB of bytes whose start is aligned to a page.
+/// A buffer for direct I/O: bytes whose start is aligned to a page.
 #[derive(Debug)]
 pub struct Block {
-    /// Longer than a block, so that an aligned start is somewhere inside.
+    /// Longer than the block, so that an aligned start is somewhere inside.
     memory: Vec<u8>,
     start: usize,
     length: usize,
 }
 
 impl Block {
-    /// The most that a block holds, and its distance from the next one on the disk.
-    pub const SIZE: usize = 1 << 20;
-
-    /// A block full of zeros.
-    pub fn zeroed() -> Self {
-        let memory = vec![0; Self::SIZE + ALIGNMENT];
+    /// A block of `length` zeros.
+    pub fn zeroed(length: usize) -> Self {
+        let memory = vec![0; length + ALIGNMENT];
         let start = memory.as_ptr().align_offset(ALIGNMENT);
-        Self { memory, start, length: Self::SIZE }
+        Self { memory, start, length }
     }
 
-    /// A block with a copy of `bytes`, at most [`Block::SIZE`] of them.
+    /// A block with a copy of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        let mut block = Self::zeroed();
-        block.resize(bytes.len());
+        let mut block = Self::zeroed(bytes.len());
         block.copy_from_slice(bytes);
         block
     }
 
-    /// Makes it `length` bytes long, at most [`Block::SIZE`]; what is beyond its earlier length is undetermined.
+    /// Makes it `length` bytes long, at most as long as it was made; what is beyond its earlier length is undetermined.
     pub fn resize(&mut self, length: usize) {
-        assert!(length <= Self::SIZE, "a block holds at most 1 MiB");
+        assert!(self.start + length <= self.memory.len(), "a block does not grow");
         self.length = length;
     }
 }
@@ -60,8 +56,8 @@ mod tests {
 
     #[test]
     fn every_block_starts_on_a_page() {
-        let blocks: Vec<_> = (0..8).map(|_| Block::zeroed()).collect();
+        let blocks: Vec<_> = (0..8).map(|_| Block::zeroed(512)).collect();
 
-        assert!(blocks.iter().all(|block| block.as_ptr().align_offset(ALIGNMENT) == 0 && block.len() == Block::SIZE));
+        assert!(blocks.iter().all(|block| block.as_ptr().align_offset(ALIGNMENT) == 0 && block.len() == 512));
     }
 }

@@ -47,9 +47,28 @@ impl Device {
         Ok(Self { path: path.to_owned(), file, size, direct, unflushed: 0, zeroing: Zeroing::Punch })
     }
 
+    /// The same disk for another thread.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn again(&self) -> Result<Self> {
+        let file = self.file.try_clone().with_context(|| format!("cannot open {} again", self.path.display()))?;
+        Ok(Self { path: self.path.clone(), file, unflushed: 0, ..*self })
+    }
+
     /// Its length in bytes.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Reads into `bytes`, which start and end in [`Block`]s at multiples of a sector, from `offset`, a multiple of a sector.
+    ///
+    /// # Errors
+    /// The disk does not give them.
+    pub fn read(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
+        self.file
+            .read_exact_at(bytes, offset)
+            .with_context(|| format!("cannot read {} at byte {offset}", self.path.display()))
     }
 
     /// Writes `bytes`, which start and end in [`Block`]s at multiples of a sector, at `offset`, a multiple of a sector.
@@ -102,10 +121,10 @@ impl Device {
     }
 
     fn write_zeros(&mut self, at: u64, length: u64) -> Result<()> {
-        let zeros = Block::zeroed();
+        let zeros = Block::zeroed(ZEROS);
         let end = at + length;
-        for offset in (at..end).step_by(Block::SIZE) {
-            let count = (end - offset).min(Block::SIZE as u64) as usize;
+        for offset in (at..end).step_by(ZEROS) {
+            let count = (end - offset).min(ZEROS as u64) as usize;
             self.write(&zeros[..count], offset)?;
         }
         Ok(())
@@ -150,3 +169,6 @@ fn libc_offset(bytes: u64) -> Result<i64> {
 const DIRTY: u64 = 32 << 20;
 
 const ZERO_AT_ONCE: u64 = 256 << 20;
+
+/// As many zeros are written at once, where the disk has no better way.
+const ZEROS: usize = 1 << 20;

@@ -1,6 +1,7 @@
 //! Fetches files over HTTP, and goes on where a connection broke.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::thread;
 
 use lab_model::{RemoteFile, Sha256};
@@ -12,7 +13,7 @@ use crate::Patience;
 use crate::console::say;
 use crate::size::Size;
 
-/// A file on its way: a reader that outlives its connections.
+/// A file or a part of one on its way: a reader that outlives its connections.
 ///
 /// A connection that breaks, falls silent, or ends too early is followed by another one that asks for the rest (RFC 9110
 /// §14.2, `Range`) on condition that the file is still the same (§13.1.5, `If-Range`). What was received is never asked for again.
@@ -22,6 +23,7 @@ pub struct Download<'a> {
     size: u64,
     patience: Patience,
     at: u64,
+    end: u64,
     entity_tag: Option<String>,
     body: Option<BodyReader<'static>>,
     failures: u32,
@@ -32,18 +34,25 @@ pub struct Download<'a> {
 impl<'a> Download<'a> {
     /// A file of `size` bytes at `url`; the first read connects.
     pub fn new(agent: &'a Agent, url: &'a str, size: u64, patience: Patience) -> Self {
-        Self { agent, url, size, patience, at: 0, entity_tag: None, body: None, failures: 0, failed_at: 0 }
+        Self::part(agent, url, size, 0..size, patience)
     }
 
-    /// Reads what comes next into `buffer`; 0 only at the file's end.
+    /// The bytes in `range` of a file of `size` bytes.
+    pub fn part(agent: &'a Agent, url: &'a str, size: u64, range: Range<u64>, patience: Patience) -> Self {
+        let Range { start: at, end } = range;
+        Self { agent, url, size, patience, at, end, entity_tag: None, body: None, failures: 0, failed_at: at }
+    }
+
+    /// Reads what comes next into `buffer`; 0 only at the end.
     ///
     /// # Errors
     /// The server refuses, has another file than expected, or was not to be reached for too long.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, FetchError> {
-        while self.at < self.size {
+        while self.at < self.end {
             match self.read_once(buffer) {
                 Ok(length) => {
                     self.at += length as u64;
+                    self.release();
                     return Ok(length);
                 }
                 Err(Trouble::Lasting(error)) => return Err(error),
@@ -54,7 +63,7 @@ impl<'a> Download<'a> {
     }
 
     fn read_once(&mut self, buffer: &mut [u8]) -> Result<usize, Trouble> {
-        let left = usize::try_from(self.size - self.at).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
         let end = buffer.len().min(left);
         let body = match &mut self.body {
             Some(body) => body,
@@ -64,53 +73,71 @@ impl<'a> Download<'a> {
             }
         };
         match body.read(&mut buffer[..end])? {
-            0 => Err(Trouble::Passing(format!("the connection ended {} early", Size(self.size - self.at)))),
+            0 => Err(Trouble::Passing(format!("the connection ended {} early", Size(self.end - self.at)))),
             length => Ok(length),
+        }
+    }
+
+    /// Reads the body's end once all is there: only then does the connection carry the next request.
+    fn release(&mut self) {
+        if self.at == self.end
+            && let Some(mut body) = self.body.take()
+        {
+            let _ = body.read(&mut [0]);
         }
     }
 
     fn connect(&mut self) -> Result<BodyReader<'static>, Trouble> {
         let mut request = self.agent.get(self.url);
-        if self.at > 0 {
-            request = request.header(header::RANGE, format!("bytes={}-", self.at));
+        let whole = (self.at, self.end) == (0, self.size);
+        if !whole {
+            request = request.header(header::RANGE, format!("bytes={}-{}", self.at, self.end - 1));
             if let Some(tag) = &self.entity_tag {
                 request = request.header(header::IF_RANGE, tag);
             }
         }
         let response = accept(self.url, request.call())?;
-        if self.at == 0 {
+        if whole {
             self.check_whole(&response)?
         } else {
-            self.check_rest(&response)?
+            self.check_part(&response)?
         };
+        // A weak tag does not promise the same bytes (RFC 9110 §8.8.1), so it cannot guard a range.
+        self.entity_tag = text(&response, header::ETAG).filter(|tag| tag.starts_with('"')).map(str::to_owned);
         Ok(response.into_body().into_reader())
     }
 
-    fn check_whole(&mut self, response: &Response<Body>) -> Result<(), FetchError> {
+    fn check_whole(&self, response: &Response<Body>) -> Result<(), FetchError> {
         let length = response.body().content_length();
         if response.status() != StatusCode::OK || length.is_some_and(|length| length != self.size) {
-            return Err(FetchError::Length {
-                url: self.url.to_owned(),
-                expected: self.size,
-                found: length.unwrap_or_default(),
-            });
+            return Err(self.other_length(length));
         }
-        // A weak tag does not promise the same bytes (RFC 9110 §8.8.1), so it cannot guard a range.
-        self.entity_tag = text(response, header::ETAG).filter(|tag| tag.starts_with('"')).map(str::to_owned);
         Ok(())
     }
 
-    fn check_rest(&self, response: &Response<Body>) -> Result<(), FetchError> {
+    fn check_part(&self, response: &Response<Body>) -> Result<(), FetchError> {
         let url = self.url.to_owned();
         if response.status() != StatusCode::PARTIAL_CONTENT {
-            let same = self.entity_tag.is_some() && text(response, header::ETAG) == self.entity_tag.as_deref();
-            return Err(if same { FetchError::NoRanges { url } } else { FetchError::Changed { url } });
+            let asked_of_a_version = self.entity_tag.is_some();
+            let same = text(response, header::ETAG) == self.entity_tag.as_deref();
+            return Err(if asked_of_a_version && !same {
+                FetchError::Changed { url }
+            } else {
+                FetchError::NoRanges { url }
+            });
         }
-        let expected = format!("bytes {}-{}/{}", self.at, self.size - 1, self.size);
-        match text(response, header::CONTENT_RANGE) {
-            Some(range) if range == expected => Ok(()),
-            _ => Err(FetchError::Changed { url }),
+        let range = text(response, header::CONTENT_RANGE).unwrap_or_default();
+        let (place, size) = range.rsplit_once('/').unwrap_or_default();
+        match size.parse() {
+            Ok(size) if size != self.size => Err(self.other_length(Some(size))),
+            Ok(_) if place == format!("bytes {}-{}", self.at, self.end - 1) => Ok(()),
+            Ok(_) | Err(_) => Err(FetchError::Changed { url }),
         }
+    }
+
+    fn other_length(&self, found: Option<u64>) -> FetchError {
+        let url = self.url.to_owned();
+        FetchError::Length { url, expected: self.size, found: found.unwrap_or_default() }
     }
 
     fn wait(&mut self, reason: String) -> Result<(), FetchError> {
@@ -271,10 +298,9 @@ pub enum FetchError {
         /// What was asked for.
         url: String,
     },
-    /// The server sends whole files only, so a broken transfer cannot go on.
+    /// The server sends whole files only.
     #[error(
-        "{url}: the connection broke, and the server does not send the rest of a file (no `Range`): \
-             let machines reach pxe-server itself, without a proxy"
+        "{url}: the server does not send a part of a file (no `Range`): let machines reach pxe-server itself, without a proxy"
     )]
     NoRanges {
         /// What was asked for.

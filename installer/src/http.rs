@@ -21,6 +21,9 @@ pub fn agent(silence: Duration) -> Agent {
         .timeout_recv_response(Some(silence))
         .timeout_per_read(Some(silence))
         .timeout_per_write(Some(silence))
+        // Every worker keeps its own.
+        .max_idle_connections_per_host(CONNECTIONS)
+        .max_idle_connections(CONNECTIONS)
         .user_agent(concat!("pvmlab-installer/", env!("CARGO_PKG_VERSION")))
         .build();
     Agent::with_parts(config, TcpConnector::default(), Addresses)
@@ -46,6 +49,9 @@ impl Resolver for Addresses {
         Ok(addresses)
     }
 }
+
+/// As many connections wait for their next request.
+const CONNECTIONS: usize = 8;
 
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -3,11 +3,16 @@
 use std::path::Path;
 use std::time::Instant;
 
-use lab_model::{Compression, InstallerConfig, Phase};
+use anyhow::{Result, bail};
+use lab_model::{Compression, InstallerConfig, MacAddr, Phase, RemoteDisk};
 use ureq::Agent;
 
+use crate::occupant::Occupant;
+use crate::partition::{Fit, HEAD, Layout};
+use crate::record::{Done, Record};
 use crate::size::Size;
-use crate::{Device, Download, Patience, Reports, memory, seed, write};
+use crate::transfer::{Fetcher, Source};
+use crate::{Block, Device, Patience, Reports, Table, memory, occupant, record, seed, transfer, write};
 
 /// A phase that failed, and why; the reason ends with what to do, where something can be done.
 #[derive(Debug)]
@@ -39,7 +44,8 @@ pub struct Surroundings<'a> {
 /// Installs what `config` says on the disk at `disk`.
 ///
 /// When it returns, the disk boots and all is on the medium. When it fails after the disk was touched, the disk has no
-/// partition table and no boot code: firmware goes on to the network, and nothing boots that did not verify.
+/// partition table and no boot code: firmware goes on to the network, nothing boots that did not verify, and the next attempt
+/// goes on where this one was.
 ///
 /// # Errors
 /// Any phase failed; the failure names it.
@@ -49,46 +55,91 @@ pub fn install(config: &InstallerConfig, disk: &Path, around: &Surroundings<'_>)
     let image = &config.disk_image;
     // Another way of compression would not compile here.
     let Compression::Zstd = image.compression;
+    let table = Table::new(image).map_err(Failure::of(Phase::Config))?;
 
     // The seed comes first, although it is written last: what is missing should be missed while the old system is still there.
     let seed = seed::fetch(agent, &config.seed, patience).map_err(Failure::of(Phase::Seed))?;
     let mut device = Device::open(disk).map_err(Failure::of(Phase::Disk))?;
+    let earlier = admit(&device, disk, config).map_err(Failure::of(Phase::Disk))?;
+    let earlier = earlier.filter(|record| record.image == table.digest).map(|record| record.done);
 
-    reports.progress(Phase::Write, 0, format_args!("{} to {}", Size(image.raw_size), disk.display()));
-    let download = Download::new(agent, &image.url, image.size, patience);
-    let mut tenths = 0;
+    let source = Source { image, table: &table, agent, patience };
+    let (layout, mut first) = plan(source, &device, &seed, config.mac)?;
+    write::destroy(&mut device, &layout).map_err(Failure::of(Phase::Write))?;
+    write::image(&mut device, &layout, &mut first.block, 0).map_err(Failure::of(Phase::Write))?;
+    drop(first.block);
+
+    let mut done = earlier.unwrap_or_else(|| Done::none(table.chunks.len()));
+    let there = table.length(&done);
+    done.insert(0);
+    let mut tenths = tenth(there, image);
+    if there == 0 {
+        reports.progress(Phase::Write, 0, format_args!("{} to {}", Size(image.raw_size), disk.display()));
+    } else {
+        let detail = format_args!("going on, {} of {} were there", Size(there), Size(image.raw_size));
+        reports.progress(Phase::Write, tenths * 10, detail);
+    }
     let progress = |done: u64| {
-        let now = u8::try_from(done.saturating_mul(10) / image.raw_size).unwrap_or(10).min(10);
+        let now = tenth(done, image);
         if now > tenths {
             tenths = now;
             reports.progress(Phase::Write, now * 10, format_args!("{} of {}", Size(done), Size(image.raw_size)));
         }
     };
-    let (layout, digest) =
-        write::image(&mut device, image, download, &seed, progress).map_err(Failure::of(Phase::Write))?;
+    let fetched = first.fetched + transfer::run(source, &layout, &mut device, done, progress)?;
+    reports.reached(Phase::Verify, format_args!("{} chunks by their SHA-256", table.chunks.len()));
 
-    // The compressed file's digest vouches for the disk too: decompression has only one result, and a frame's own
-    // checksum guards the decompressor. Hashing 10 GiB of zeros once more would double the work.
-    if digest != image.sha256 {
-        return Err(Failure {
-            phase: Phase::Verify,
-            reason: format!(
-                "{}: expected SHA-256 {}, found {digest}; the disk was left unbootable, because the image on the server is damaged or was replaced: find out by `pxe-server check` there, and put it there anew",
-                image.url, image.sha256
-            ),
-        });
-    }
-    reports.reached(Phase::Verify, format_args!("SHA-256 {digest}"));
-
+    record::erase(&mut device).map_err(Failure::of(Phase::Seed))?;
     seed::write(&mut device, &seed, &layout).map_err(Failure::of(Phase::Seed))?;
     reports.reached(Phase::Seed, format_args!("{} in a partition named cidata", Size(config.seed.size)));
 
     write::commit(&mut device, &layout).map_err(Failure::of(Phase::Finish))?;
     let seconds = started.elapsed().as_secs_f32();
     let memory = memory::peak().map(|peak| format!(", with {peak} of memory")).unwrap_or_default();
+    let written = Size(image.raw_size - there);
     reports.reached(
         Phase::Finish,
-        format_args!("{} fetched and {} written in {seconds:.1} s{memory}", Size(image.size), Size(image.raw_size)),
+        format_args!("{} fetched and {written} written in {seconds:.1} s{memory}", Size(fetched)),
     );
     Ok(())
+}
+
+/// What an unfinished installation left on the disk; an error where the disk is somebody else's.
+fn admit(device: &Device, disk: &Path, config: &InstallerConfig) -> Result<Option<Record>> {
+    match occupant::look(device, config.mac)? {
+        Occupant::Nobody | Occupant::Own => Ok(None),
+        Occupant::Unfinished(record) => Ok(record),
+        Occupant::Stranger(_) if config.wipe => Ok(None),
+        Occupant::Stranger(what) => bail!(
+            "{} is not {}'s own, it has {what}: write `wipe = true` into the machine's definition if all of it may be lost, or name \
+             another disk there, as `disk`; nothing was written",
+            disk.display(),
+            config.machine
+        ),
+    }
+}
+
+/// The image's first chunk.
+struct First {
+    block: Block,
+    fetched: u64,
+}
+
+/// Fits the image to the disk, by its first chunk, before the disk is touched.
+fn plan(source: Source<'_>, device: &Device, seed: &[u8], mac: MacAddr) -> Result<(Layout, First), Failure> {
+    let RemoteDisk { raw_size, chunk_size, .. } = *source.image;
+    let mut fetcher = Fetcher::new(source).map_err(Failure::of(Phase::Write))?;
+    let mut block = Block::zeroed(chunk_size as usize);
+    if let Some(chunk) = source.table.chunks.first() {
+        fetcher.chunk(chunk, &mut block)?;
+    }
+    let head = &block[..block.len().min(HEAD)];
+    let fit = Fit { head, image_size: raw_size, disk_size: device.size(), seed, mac };
+    let layout = Layout::plan(fit).map_err(Failure::of(Phase::Write))?;
+    Ok((layout, First { block, fetched: fetcher.fetched }))
+}
+
+/// How many tenths of the image these bytes are.
+fn tenth(bytes: u64, image: &RemoteDisk) -> u8 {
+    u8::try_from(bytes.saturating_mul(10) / image.raw_size).unwrap_or(10).min(10)
 }

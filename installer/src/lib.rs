@@ -7,15 +7,15 @@
 //! | start | loads drivers by the initrd's own `modprobe` | [`modules`], [`controller`] |
 //! | network | switches the interface on, gets an address | [`network`], [`dhcp`], [`link`] |
 //! | config | learns from the server what to install | [`command_line`], [`config`] |
-//! | disk | chooses the disk, or refuses to guess | [`disk`] |
-//! | write | fetches, hashes, decompresses and writes in one pass | [`fetch`], [`stream`], [`mod@write`], [`device`] |
-//! | verify | compares the digest of what was fetched | [`install`] |
+//! | disk | chooses the disk, or refuses to guess; leaves a stranger's alone | [`disk`], [`occupant`] |
+//! | write | fetches, verifies, decompresses and writes chunk by chunk, and records on the disk what is there | [`table`], [`transfer`], [`fetch`], [`mod@write`], [`device`], [`record`] |
+//! | verify | says so, once every chunk is on the medium | [`install`] |
 //! | seed | writes the cloud-init seed into its partition | [`seed`] |
 //! | finish | makes the disk bootable | [`partition`], [`mod@write`] |
 //! | boot | reboots, switches off, or starts the installed kernel | [`reboot`], [`kexec`] |
 //!
 //! What firmware needs to boot the disk is destroyed first and written last, so an installation that fails, or loses its power,
-//! leaves a disk that does not boot. [`rehearse`] runs everything from `config` to `finish` on a file, as an ordinary process.
+//! leaves a disk that does not boot. The next attempt goes on where it was. [`rehearse`] runs everything from `config` to `finish` on a file, as an ordinary process.
 //!
 //! Deliberately not here: anything that knows a distribution. The image is a disk with a GUID partition table, the seed is an
 //! ISO 9660 image, and what they contain is nobody's business.
@@ -39,15 +39,18 @@ pub mod link;
 pub mod memory;
 pub mod modules;
 pub mod network;
+pub mod occupant;
 pub mod partition;
 pub mod patience;
 pub mod reboot;
+pub mod record;
 pub mod rehearse;
 pub mod report;
 pub mod seed;
 pub mod shell;
 pub mod size;
-pub mod stream;
+pub mod table;
+pub mod transfer;
 pub mod write;
 
 pub use block::Block;
@@ -56,3 +59,4 @@ pub use fetch::Download;
 pub use install::Failure;
 pub use patience::Patience;
 pub use report::Reports;
+pub use table::Table;

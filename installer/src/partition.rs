@@ -8,6 +8,7 @@ use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::ops::Range;
 
 use gptman::{GPTHeader, GPTPartitionEntry};
+use lab_model::MacAddr;
 use sha2::Digest;
 
 use crate::size::Size;
@@ -38,6 +39,8 @@ pub struct Fit<'a> {
     pub disk_size: u64,
     /// The seed.
     pub seed: &'a [u8],
+    /// The machine's hardware address.
+    pub mac: MacAddr,
 }
 
 impl Layout {
@@ -62,11 +65,11 @@ impl Layout {
         };
         *free = GPTPartitionEntry {
             partition_type_guid: LINUX_FILE_SYSTEM,
-            unique_partition_guid: seed_guid(fit.seed, &header.disk_guid),
+            unique_partition_guid: seed_guid(fit, &header.disk_guid),
             starting_lba: seed.start / SECTOR,
             ending_lba: seed.end / SECTOR - 1,
             attribute_bits: 0,
-            partition_name: "cidata".into(),
+            partition_name: SEED.into(),
         };
 
         let mut head = fit.head.to_vec();
@@ -88,7 +91,7 @@ impl Layout {
 }
 
 /// Reads the primary table (UEFI 2.10 §5.3) out of an image's first bytes.
-fn read_table(head: &[u8]) -> Result<(GPTHeader, Vec<GPTPartitionEntry>), Unsuitable> {
+pub(crate) fn read_table(head: &[u8]) -> Result<(GPTHeader, Vec<GPTPartitionEntry>), Unsuitable> {
     if head.len() < HEAD {
         return Err(Unsuitable::NoTable("it is shorter than a megabyte".to_owned()));
     }
@@ -165,18 +168,26 @@ fn protect(head: &mut [u8], disk_size: u64) {
     head[510..512].copy_from_slice(&[0x55, 0xaa]);
 }
 
-/// A partition's identity that differs from machine to machine, as seeds do, and is the same when one is installed again.
-fn seed_guid(seed: &[u8], disk_guid: &[u8; 16]) -> [u8; 16] {
+/// The seed partition's identity: differs with the seed, is the same when one is installed again, and ends with the machine's
+/// hardware address, by which a disk is recognised as this machine's own.
+fn seed_guid(fit: Fit<'_>, disk_guid: &[u8; 16]) -> [u8; 16] {
     let mut hash = sha2::Sha256::new();
     hash.update(disk_guid);
-    hash.update(seed);
+    hash.update(fit.seed);
     let digest: [u8; 32] = hash.finalize().into();
     let mut guid = [0; 16];
     guid.copy_from_slice(&digest[..16]);
     // RFC 9562 §5.8, version 8 in GPT's mixed byte order.
     guid[7] = guid[7] & 0x0f | 0x80;
     guid[8] = guid[8] & 0x3f | 0x80;
+    guid[10..].copy_from_slice(&fit.mac.bytes());
     guid
+}
+
+/// Whether a partition is the seed of a system that was installed for the machine with this hardware address.
+pub fn is_seed_of(entry: &GPTPartitionEntry, mac: MacAddr) -> bool {
+    let guid = entry.unique_partition_guid;
+    entry.partition_name.as_str() == SEED && guid[7] >> 4 == 8 && guid[10..] == mac.bytes()
 }
 
 /// A part of the disk in memory that is written by absolute position.
@@ -244,6 +255,9 @@ pub const SECTOR: u64 = 512;
 const ALIGNMENT: u64 = 1 << 20;
 
 const SIGNATURE: &[u8] = b"EFI PART";
+
+/// The seed partition's name; cloud-init looks for a file system of this name.
+const SEED: &str = "cidata";
 
 /// UEFI 2.10 §5.2.1: four entries of 16 bytes.
 const MBR_ENTRIES: Range<usize> = 446..510;
@@ -327,7 +341,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn plan(head: &[u8], disk_size: u64) -> Result<Layout, Unsuitable> {
-        Layout::plan(Fit { head, image_size: 8 * MIB, disk_size, seed: b"seed" })
+        Layout::plan(Fit { head, image_size: 8 * MIB, disk_size, seed: b"seed", mac: MacAddr::new([2; 6]) })
     }
 
     /// The first megabyte of an image of 8 MiB with a partition that ends at 7 MiB; `change` gets the header's bytes.

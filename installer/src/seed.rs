@@ -32,11 +32,10 @@ pub fn fetch(agent: &Agent, file: &RemoteFile, patience: Patience) -> Result<Vec
 /// # Errors
 /// The disk does not take it.
 pub fn write(device: &mut Device, seed: &[u8], layout: &Layout) -> Result<()> {
-    for (at, part) in (layout.seed.start..).step_by(Block::SIZE).zip(seed.chunks(Block::SIZE)) {
-        let mut block = Block::zeroed();
-        block[..part.len()].copy_from_slice(part);
-        device.write(&block, at)?;
-    }
+    let length = layout.seed.end - layout.seed.start;
+    let mut partition = Block::zeroed(length as usize);
+    partition[..seed.len()].copy_from_slice(seed);
+    device.write(&partition, layout.seed.start)?;
     device.flush()
 }
 

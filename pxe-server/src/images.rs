@@ -466,12 +466,12 @@ pub(crate) mod tests {
         };
         let manifest = format!(
             r#"{{"name":"debian-12","arch":"aarch64","kernel":{{{}}},"initrd":{{{}}},
-               "disk":{{{},"compression":"zstd","raw-size":512,"chunk-size":16777216,"chunks":[{{"size":{},"sha256":"{:064}"}}]}}}}"#,
+               "disk":{{{},"compression":"zstd","raw-size":512,"chunk-size":16777216,"chunks":[{{"size":{},"sha256":"{}"}}]}}}}"#,
             file("vmlinuz", b"kernel"),
             file("initrd.img", b"initrd"),
             file("disk.zst", disk),
             disk.len(),
-            0
+            Sha256(sha2::Sha256::digest(disk).into())
         );
         fs::write(folder.join("recipe.json"), "{}").expect("a file");
         fs::write(folder.join(MANIFEST_FILE), manifest).expect("a file");

@@ -1,6 +1,6 @@
-//! A server that dies in the middle of an installation.
+//! An installation that is interrupted.
 
-use lab_model::{Arch, FetchedFile, MacAddr, Phase, What};
+use lab_model::{Arch, MacAddr, Phase, What};
 use lab_tests::{Guest, Hardware, Lab, Service};
 
 use crate::{
@@ -22,11 +22,25 @@ fn an_installation_survives_a_restart_of_the_server() {
     let events = lab.events().unwrap();
     let starts = events.iter().filter(|event| done(&event.what, Phase::Start).is_some()).count();
     assert_eq!(starts, 1, "it went on where it was");
-    let whole = images::manifest(Arch::X86_64).disk.size;
-    let sent_whole = events
-        .iter()
-        .any(|event| matches!(event.what, What::Fetch { file: FetchedFile::Disk, bytes } if bytes == whole));
-    assert!(!sent_whole, "the part that it had was not sent again");
+}
+
+#[test]
+fn an_installation_survives_a_power_failure_of_the_machine() {
+    let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
+    lab.define(&lab.target("web".parse().unwrap(), Arch::X86_64, MAC, images::name())).unwrap();
+    let hardware = Hardware::new(Arch::X86_64, MAC, lab.link(MAC).unwrap()).unwrap().with_blank_disk(4).unwrap();
+
+    let guest = Guest::power_on(&hardware).unwrap();
+    lab.wait_for_event(MAC, BOOT, |what| writes(what).filter(|percent| *percent >= 50)).unwrap();
+    drop(guest);
+    let _guest = Guest::power_on(&hardware).unwrap();
+    lab.wait_for_event(MAC, BOOT + INSTALL, |what| done(what, Phase::Boot)).unwrap();
+
+    let went_on = lab.events().unwrap().iter().any(|event| {
+        let What::Installer(report) = &event.what else { return false };
+        report.detail.as_ref().is_some_and(|detail| detail.starts_with("going on, "))
+    });
+    assert!(went_on, "{}", lab.timeline());
 }
 
 const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0x77, 0, 0x40]);

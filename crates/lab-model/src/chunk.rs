@@ -37,11 +37,14 @@ pub struct Placed {
 /// Of the disk, in bytes: a chunk of this size can be held in memory a few times over on a machine that has little.
 pub const CHUNK_SIZE_MAX: u32 = 16 << 20;
 
+/// Every chunk is a multiple of this, so the first one has all that must be known of a disk before it is written.
+pub const CHUNK_SIZE_UNIT: u32 = 1 << 20;
+
 /// A table that does not describe the file it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidChunks {
-    /// Chunks that are no whole pages, or that no installer could hold.
-    #[error("chunk-size is {0}: expected a multiple of 4096, at most 16777216")]
+    /// Chunks that are no whole megabytes, or that no installer could hold.
+    #[error("chunk-size is {0}: expected a multiple of 1048576, at most 16777216")]
     ChunkSize(u32),
     /// Too few or too many.
     #[error("there are {found} chunks: expected {expected} of chunk-size bytes for raw-size")]
@@ -76,7 +79,7 @@ pub enum InvalidChunks {
 /// # Errors
 /// They do not.
 pub fn validate(chunks: &[Chunk], chunk_size: u32, size: u64, raw_size: u64) -> Result<(), InvalidChunks> {
-    if chunk_size == 0 || !chunk_size.is_multiple_of(4096) || chunk_size > CHUNK_SIZE_MAX {
+    if chunk_size == 0 || !chunk_size.is_multiple_of(CHUNK_SIZE_UNIT) || chunk_size > CHUNK_SIZE_MAX {
         return Err(InvalidChunks::ChunkSize(chunk_size));
     }
     let (expected, found) = (raw_size.div_ceil(chunk_size.into()), chunks.len() as u64);
@@ -122,16 +125,16 @@ mod tests {
     fn every_chunk_has_its_place_on_disk_and_in_the_file() {
         let chunks = [chunk(100), Chunk { zero: true, ..chunk(20) }, chunk(7)];
 
-        let places: Vec<_> = placed(&chunks, 8192, 8192 * 2 + 512).collect();
+        let places: Vec<_> = placed(&chunks, MIB, 2 * DISK + 512).collect();
 
-        assert_eq!(validate(&chunks, 8192, 127, 8192 * 2 + 512), Ok(()));
+        assert_eq!(validate(&chunks, MIB, 127, 2 * DISK + 512), Ok(()));
         let [first, second, third] = chunks;
         assert_eq!(
             places,
             [
-                Placed { at: 0, length: 8192, file_at: 0, chunk: first },
-                Placed { at: 8192, length: 8192, file_at: 100, chunk: second },
-                Placed { at: 16384, length: 512, file_at: 120, chunk: third },
+                Placed { at: 0, length: MIB, file_at: 0, chunk: first },
+                Placed { at: DISK, length: MIB, file_at: 100, chunk: second },
+                Placed { at: 2 * DISK, length: 512, file_at: 120, chunk: third },
             ]
         );
     }
@@ -139,17 +142,22 @@ mod tests {
     #[test]
     fn a_table_that_does_not_fit_its_file_is_refused() {
         let two = [chunk(5), chunk(6)];
-        for size in [0, 512, 4095, CHUNK_SIZE_MAX + 4096] {
-            assert_eq!(validate(&two, size, 11, 8192), Err(InvalidChunks::ChunkSize(size)));
+        for size in [0, 4096, MIB + 4096, CHUNK_SIZE_MAX + MIB] {
+            assert_eq!(validate(&two, size, 11, 2 * DISK), Err(InvalidChunks::ChunkSize(size)));
         }
-        assert_eq!(validate(&two, 4096, 11, 4096), Err(InvalidChunks::Count { expected: 1, found: 2 }));
-        assert_eq!(validate(&two, 4096, 11, 8193), Err(InvalidChunks::Count { expected: 3, found: 2 }));
-        assert_eq!(validate(&two, 4096, 12, 8192), Err(InvalidChunks::Sum { expected: 12, found: 11 }));
-        for size in [0, 10_000, u32::MAX] {
-            let error = validate(&[chunk(5), chunk(size)], 4096, 11, 8192);
-            assert_eq!(error, Err(InvalidChunks::Size { at: 1, size, most: 4624 }));
+        assert_eq!(validate(&two, MIB, 11, DISK), Err(InvalidChunks::Count { expected: 1, found: 2 }));
+        assert_eq!(validate(&two, MIB, 11, 2 * DISK + 1), Err(InvalidChunks::Count { expected: 3, found: 2 }));
+        assert_eq!(validate(&two, MIB, 12, 2 * DISK), Err(InvalidChunks::Sum { expected: 12, found: 11 }));
+        for size in [0, 2 * MIB, u32::MAX] {
+            let error = validate(&[chunk(5), chunk(size)], MIB, 11, 2 * DISK);
+            assert_eq!(error, Err(InvalidChunks::Size { at: 1, size, most: MIB + 4096 + 512 }));
         }
     }
+
+    const MIB: u32 = 1 << 20;
+
+    /// A disk of one chunk.
+    const DISK: u64 = 1 << 20;
 
     fn chunk(size: u32) -> Chunk {
         Chunk { size, sha256: Sha256([7; 32]), zero: false }

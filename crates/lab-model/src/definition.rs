@@ -61,6 +61,9 @@ pub struct Definition {
     /// The disk that is written, in one of [`crate::DiskName`]'s forms (`/dev/vdb`, `serial:…`); empty or absent: its only disk.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub disk: String,
+    /// Whether the disk is written even where somebody else's system or data is on it; such a disk is refused otherwise.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub wipe: bool,
     /// How the installed system is started; a reboot through the firmware unless said otherwise.
     #[serde(default, skip_serializing_if = "AfterInstall::is_default")]
     pub after_install: AfterInstall,
@@ -145,6 +148,7 @@ impl Definition {
             kernel: String::new(),
             initrd: String::new(),
             disk: String::new(),
+            wipe: false,
             after_install: AfterInstall::default(),
             installer_shell: false,
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AfterInstall, Compression, DiskName, MachineName, Sha256};
+use crate::{AfterInstall, Chunk, Compression, DiskName, MacAddr, MachineName, Sha256};
 
 /// The word on the kernel's command line that carries the URL of the installer's configuration.
 pub const CONFIG_ARGUMENT: &str = "pvmlab.config";
@@ -22,6 +22,8 @@ pub const VENDOR_CLASS: &str = "pvmlab-installer";
 pub struct InstallerConfig {
     /// The machine's name, for the console.
     pub machine: MachineName,
+    /// Its hardware address: a disk that was installed for it carries this, and may be installed again.
+    pub mac: MacAddr,
     /// The disk image.
     pub disk_image: RemoteDisk,
     /// The cloud-init seed: an ISO 9660 image with volume label `cidata`.
@@ -29,6 +31,9 @@ pub struct InstallerConfig {
     /// The disk to write; `None`: the only one there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskName>,
+    /// Whether the disk is written even where somebody else's system or data is on it.
+    #[serde(default)]
+    pub wipe: bool,
     /// How the installed system is started.
     pub after_install: AfterInstall,
     /// The installed system's kernel, for `kexec`; `None` where the image does not say: then it reboots.
@@ -50,7 +55,7 @@ pub struct RemoteFile {
     pub sha256: Sha256,
 }
 
-/// A compressed disk image to fetch, with resumption by `Range`.
+/// A compressed disk image, to be fetched, verified and written chunk by chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RemoteDisk {
@@ -58,12 +63,14 @@ pub struct RemoteDisk {
     pub url: String,
     /// Length of the compressed file in bytes.
     pub size: u64,
-    /// Of the compressed file.
-    pub sha256: Sha256,
     /// How it is compressed.
     pub compression: Compression,
     /// Length of the disk in bytes.
     pub raw_size: u64,
+    /// How much of the disk is in each chunk, in bytes.
+    pub chunk_size: u32,
+    /// The compressed file in frames, in the order of the disk; each vouches for itself.
+    pub chunks: Vec<Chunk>,
 }
 
 /// What `kexec_file_load(2)` starts.

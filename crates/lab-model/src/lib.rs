@@ -27,7 +27,9 @@ mod network6;
 mod status;
 
 pub use arch::{Arch, NotArch};
-pub use chunk::{CHUNK_SIZE_MAX, Chunk, InvalidChunks, Placed, placed as placed_chunks, validate as validate_chunks};
+pub use chunk::{
+    CHUNK_SIZE_MAX, CHUNK_SIZE_UNIT, Chunk, InvalidChunks, Placed, placed as placed_chunks, validate as validate_chunks,
+};
 pub use definition::{AfterInstall, Definition, Format, MalformedDefinition, Role};
 pub use disk::{DiskName, NotDiskName};
 pub use event::{Event, FetchedFile, InstallerReport, Phase, Stage, What};

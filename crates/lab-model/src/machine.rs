@@ -34,6 +34,8 @@ pub struct Machine {
     pub ssh_keys: Vec<String>,
     /// The disk that is written; `None`: its only disk.
     pub disk: Option<DiskName>,
+    /// Whether that disk is written even where somebody else's system or data is on it.
+    pub wipe: bool,
     /// How the installed system is started.
     pub after_install: AfterInstall,
     /// Whether its installer starts with a shell on the console.
@@ -118,6 +120,7 @@ impl Machine {
             vars: definition.vars.clone(),
             ssh_keys: ssh_keys(&definition.ssh_key)?,
             disk,
+            wipe: definition.wipe,
             after_install: definition.after_install,
             installer_shell: definition.installer_shell,
         })

@@ -54,7 +54,7 @@ fn an_interrupted_installation_leaves_a_disk_of_the_images_size_unbootable() {
     let (end, backup) = (raw.len(), &table[table.len() - 33 * 512..]);
     raw[end - 33 * 512..].copy_from_slice(backup);
     let mut lab = Lab::with_image(raw);
-    lab.config.disk_image.sha256 = crate::lab::digest(b"something else");
+    lab.config.disk_image.chunks[3].sha256 = crate::lab::digest(b"something else");
 
     let (outcome, disk) = lab.install(10 * MIB);
 

@@ -3,6 +3,9 @@
 use std::io::Cursor;
 
 use gptman::{GPT, GPTPartitionEntry};
+use lab_model::Chunk;
+
+use crate::lab::digest;
 
 pub(crate) const MIB: usize = 1 << 20;
 
@@ -31,8 +34,15 @@ pub(crate) fn seed() -> Vec<u8> {
     seed
 }
 
-pub(crate) fn compress(raw: &[u8]) -> Vec<u8> {
-    zstd::encode_all(raw, 1).expect("bytes can be compressed")
+/// A disk as a row of frames, one for each MiB, and their table.
+pub(crate) fn compress(raw: &[u8]) -> (Vec<u8>, Vec<Chunk>) {
+    let frames: Vec<_> = raw.chunks(MIB).map(|part| zstd::encode_all(part, 1).expect("it can be compressed")).collect();
+    let table = frames.iter().zip(raw.chunks(MIB)).map(|(frame, part)| Chunk {
+        size: frame.len() as u32,
+        sha256: digest(frame),
+        zero: part.iter().all(|byte| *byte == 0),
+    });
+    (frames.concat(), table.collect())
 }
 
 /// Bytes without a pattern that are the same in every run (xorshift64).

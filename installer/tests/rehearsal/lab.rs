@@ -1,11 +1,12 @@
 //! A server with an image and a seed, and a disk to install them on.
 
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use installer::rehearse::rehearse;
 use installer::{Failure, Patience};
-use lab_model::{AfterInstall, Compression, InstallerConfig, RemoteDisk, RemoteFile, Sha256};
+use lab_model::{AfterInstall, Compression, InstallerConfig, MacAddr, RemoteDisk, RemoteFile, Sha256};
 use sha2::Digest;
 use tempfile::TempDir;
 
@@ -31,18 +32,21 @@ impl Lab {
     /// A lab with an image of one's own.
     pub(crate) fn with_image(raw: Vec<u8>) -> Self {
         let server = Server::start();
-        let (compressed, seed) = (image::compress(&raw), image::seed());
+        let ((compressed, chunks), seed) = (image::compress(&raw), image::seed());
         let config = InstallerConfig {
             machine: "web".parse().expect("a host name"),
+            mac: MacAddr::new([0x52, 0x54, 0, 0, 0, 1]),
             disk_image: RemoteDisk {
                 url: server.url("/disk.zst"),
                 size: compressed.len() as u64,
-                sha256: digest(&compressed),
                 compression: Compression::Zstd,
                 raw_size: raw.len() as u64,
+                chunk_size: image::MIB as u32,
+                chunks,
             },
             seed: RemoteFile { url: server.url("/seed.iso"), size: seed.len() as u64, sha256: digest(&seed) },
             disk: None,
+            wipe: true,
             after_install: AfterInstall::Reboot,
             kexec: None,
             events_url: server.url("/events"),
@@ -62,8 +66,13 @@ impl Lab {
             old[..image::MIB].copy_from_slice(&table[..image::MIB]);
             old[size - end..].copy_from_slice(&table[table.len() - end..]);
         }
+        self.disk_with(&old)
+    }
+
+    /// A disk with this content.
+    pub(crate) fn disk_with(&self, content: &[u8]) -> PathBuf {
         let path = self.folder.path().join("disk");
-        std::fs::write(&path, old).expect("a file can be written");
+        std::fs::write(&path, content).expect("a file can be written");
         path
     }
 
@@ -74,11 +83,15 @@ impl Lab {
 
     /// The same, with another patience than [`QUICK`].
     pub(crate) fn install_patiently(&self, size: usize, patience: Patience) -> (Result<(), Failure>, Vec<u8>) {
+        self.install_on(&self.old_disk(size), patience)
+    }
+
+    /// The same, on the disk as it is.
+    pub(crate) fn install_on(&self, disk: &Path, patience: Patience) -> (Result<(), Failure>, Vec<u8>) {
         let config = serde_json::to_vec(&self.config).expect("a configuration has a JSON form");
         self.server.put("/config", File::new(config));
-        let path = self.old_disk(size);
-        let outcome = rehearse(&self.server.url("/config"), &path, patience);
-        (outcome, std::fs::read(&path).expect("the disk is still there"))
+        let outcome = rehearse(&self.server.url("/config"), disk, patience);
+        (outcome, std::fs::read(disk).expect("the disk is still there"))
     }
 
     /// Installs on a disk that is large enough, and returns phase and reason of the failure, and the disk.
@@ -86,12 +99,30 @@ impl Lab {
         let (outcome, disk) = self.install(DISK);
         (outcome.expect_err("this cannot be installed"), disk)
     }
+
+    /// The requests for parts of the image, in the order of the file.
+    pub(crate) fn ranges(&self) -> Vec<String> {
+        let requests = self.server.requests();
+        let mut ranges: Vec<_> =
+            requests.iter().filter_map(|request| request.strip_prefix("/disk.zst bytes=")).map(str::to_owned).collect();
+        ranges.sort_by_key(|range| range.split('-').next().and_then(|start| start.parse::<u64>().ok()));
+        ranges
+    }
+
+    /// Where each chunk's frame is in the compressed file, without those of zeros.
+    pub(crate) fn frames(&self) -> Vec<Range<u64>> {
+        let image = &self.config.disk_image;
+        let placed = lab_model::placed_chunks(&image.chunks, image.chunk_size, image.raw_size);
+        let data = placed.filter(|placed| !placed.chunk.zero);
+        data.map(|placed| placed.file_at..placed.file_at + u64::from(placed.chunk.size)).collect()
+    }
 }
 
 /// Whether firmware finds neither boot code nor a partition table at either end.
 pub(crate) fn is_unbootable(disk: &[u8]) -> bool {
-    let end = disk.len() - image::MIB;
-    disk[..image::MIB].iter().chain(&disk[end..]).all(|byte| *byte == 0)
+    let sectors: Vec<_> = disk.chunks(512).collect();
+    let table = |sector: &&[u8]| sector.starts_with(b"EFI PART");
+    disk[..image::MIB].iter().all(|byte| *byte == 0) && !sectors[sectors.len() - 2 * 2048..].iter().any(table)
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> Sha256 {

@@ -5,6 +5,7 @@ mod lab;
 mod server;
 
 mod disk;
+mod occupied;
 mod program;
 mod reports;
 mod table;

@@ -35,6 +35,8 @@ pub(crate) enum Mishap {
     SilenceAfter(usize),
     /// The answer is this status with this text.
     Status(u16, &'static str),
+    /// A bit flips on the way.
+    Garble,
 }
 
 #[derive(Default)]
@@ -43,6 +45,7 @@ struct State {
     posts: Vec<String>,
     requests: Vec<String>,
     sent: usize,
+    connections: usize,
     deaf: u32,
 }
 
@@ -55,6 +58,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&shared);
+                lock(&state).connections += 1;
                 thread::spawn(move || answer(stream, &state));
             }
         });
@@ -77,6 +81,11 @@ impl Server {
     /// The path and range of all `GET` requests.
     pub(crate) fn requests(&self) -> Vec<String> {
         lock(&self.state).requests.clone()
+    }
+
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        lock(&self.state).connections
     }
 
     /// How many bytes of bodies were sent.
@@ -139,39 +148,47 @@ fn send(stream: &mut TcpStream, request: &Request, state: &Mutex<State>) -> Opti
     let whole = file.bytes.len();
     let same = request.headers.get("if-range").is_none_or(|tag| Some(tag.as_str()) == file.entity_tag);
     let range = request.headers.get("range").filter(|_| file.ranges && same);
-    let start = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()).unwrap_or(0);
+    let bounds = range.and_then(|range| {
+        let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+        Some((first.parse().ok()?, last.parse::<usize>().ok()?.min(whole - 1)))
+    });
     let tag = file.entity_tag.map(|tag| format!("ETag: {tag}\r\n")).unwrap_or_default();
-    let head = match range {
-        Some(_) => format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {start}-{}/{whole}\r\n", whole - 1),
-        None => "HTTP/1.1 200 OK\r\n".to_owned(),
+    let (head, body) = match bounds {
+        Some((first, last)) if first <= last => (
+            format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {first}-{last}/{whole}\r\n"),
+            &file.bytes[first..=last],
+        ),
+        Some(_) => (format!("HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */{whole}\r\n"), &[][..]),
+        None => ("HTTP/1.1 200 OK\r\n".to_owned(), &file.bytes[..]),
     };
-    let head = format!("{head}{tag}Content-Length: {}\r\n\r\n", whole - start);
-    let body = &file.bytes[start..];
+    let head = format!("{head}{tag}Content-Length: {}\r\n\r\n", body.len());
     let cut = match &mishap {
         Some(
             Mishap::BreakAfter(bytes)
             | Mishap::BecomeAfter(bytes, _)
             | Mishap::RestartAfter(bytes, _)
             | Mishap::SilenceAfter(bytes),
-        ) => *bytes,
-        Some(Mishap::Status(..)) | None => body.len(),
+        ) => body.len().min(*bytes),
+        Some(Mishap::Status(..) | Mishap::Garble) | None => body.len(),
     };
+    let mut body = body[..cut].to_vec();
     {
         let mut state = lock(state);
         state.sent += cut;
         match mishap.clone() {
             Some(Mishap::BecomeAfter(_, other)) => drop(state.files.insert(request.path.clone(), *other)),
             Some(Mishap::RestartAfter(_, deaf)) => state.deaf = deaf,
+            Some(Mishap::Garble) => body[0] ^= 1,
             Some(Mishap::BreakAfter(_) | Mishap::SilenceAfter(_) | Mishap::Status(..)) | None => {}
         }
     }
     stream.write_all(head.as_bytes()).ok()?;
-    stream.write_all(&body[..cut]).ok()?;
+    stream.write_all(&body).ok()?;
     if let Some(Mishap::SilenceAfter(_)) = mishap {
         // Until the other side has had enough.
         let _ = stream.read(&mut [0]);
     }
-    mishap.is_none().then_some(())
+    matches!(mishap, None | Some(Mishap::Garble)).then_some(())
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

@@ -5,45 +5,41 @@ use std::time::Duration;
 use installer::Patience;
 use lab_model::Phase;
 
-use crate::image::{MIB, compress, disk_image, noise, seed};
+use crate::image::{MIB, seed};
 use crate::lab::{DISK, Lab, QUICK, digest, is_unbootable};
 use crate::server::{File, Mishap};
 
 #[test]
-fn a_truncated_download_goes_on_where_it_broke() {
+fn every_chunk_is_fetched_once_and_zeros_are_not() {
     let lab = Lab::new();
-    let breaks = [0, 1, 200_000, 1_000_000].map(Mishap::BreakAfter);
+
+    let (outcome, _) = lab.install(DISK);
+
+    outcome.expect("nothing goes wrong");
+    let frames: Vec<_> = lab.frames().into_iter().map(|frame| format!("{}-{}", frame.start, frame.end - 1)).collect();
+    assert_eq!((lab.ranges(), frames.len()), (frames, 6));
+    assert!(lab.server.connections() <= 8, "{} connections", lab.server.connections());
+}
+
+#[test]
+fn no_byte_of_the_image_travels_twice() {
+    let lab = Lab::new();
+    let breaks = [10, 0, 1, 70_000, 3, 500_000].map(Mishap::BreakAfter);
     lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with(breaks));
 
     let (outcome, disk) = lab.install(DISK);
 
     outcome.expect("every break is followed by another connection");
     assert_eq!(disk[MIB..7 * MIB], lab.raw[MIB..7 * MIB]);
-    let disk_requests: Vec<_> =
-        lab.server.requests().into_iter().filter(|request| request.starts_with("/disk.zst")).collect();
-    assert_eq!(
-        disk_requests,
-        ["/disk.zst", "/disk.zst", "/disk.zst bytes=1-", "/disk.zst bytes=200001-", "/disk.zst bytes=1200001-"]
-    );
-}
-
-#[test]
-fn no_byte_of_the_image_travels_twice() {
-    let lab = Lab::new();
-    let breaks = [10_000, 700_000, 30_000].map(Mishap::BreakAfter);
-    lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with(breaks));
-
-    let (outcome, _) = lab.install(DISK);
-
-    outcome.expect("every break is followed by another connection");
     let config = serde_json::to_vec(&lab.config).expect("a configuration has a JSON form").len();
-    assert_eq!(lab.server.sent(), lab.compressed.len() + lab.seed.len() + config);
+    let frames: u64 = lab.frames().iter().map(|frame| frame.end - frame.start).sum();
+    assert_eq!(lab.server.sent(), frames as usize + lab.seed.len() + config);
 }
 
 #[test]
 fn a_server_that_restarts_in_mid_install_is_waited_for() {
     let lab = Lab::new();
-    lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with([Mishap::RestartAfter(500_000, 3)]));
+    lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with([THROUGH, Mishap::RestartAfter(50_000, 3)]));
 
     let (outcome, disk) = lab.install(DISK);
 
@@ -54,19 +50,20 @@ fn a_server_that_restarts_in_mid_install_is_waited_for() {
 #[test]
 fn a_connection_that_falls_silent_is_replaced() {
     let lab = Lab::new();
-    lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with([Mishap::SilenceAfter(400_000)]));
+    lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with([Mishap::SilenceAfter(40)]));
 
     let (outcome, disk) = lab.install_patiently(DISK, Patience { silence: Duration::from_secs(8), ..QUICK });
 
     outcome.expect("another connection carries the rest");
     assert_eq!(disk[MIB..7 * MIB], lab.raw[MIB..7 * MIB]);
-    assert_eq!(lab.server.requests().last().map(String::as_str), Some("/disk.zst bytes=400000-"));
+    assert!(lab.ranges()[1].starts_with("40-"), "{:?}", lab.ranges());
 }
 
 #[test]
 fn a_server_that_stays_away_ends_the_installation_with_an_unbootable_disk() {
     let lab = Lab::new();
-    lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with([Mishap::RestartAfter(2 * MIB, u32::MAX)]));
+    let away = [THROUGH, THROUGH, Mishap::RestartAfter(100, u32::MAX)];
+    lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with(away));
 
     let (failure, disk) = lab.fail();
 
@@ -89,34 +86,38 @@ fn connections_that_carry_almost_nothing_do_not_go_on_for_ever() {
 #[test]
 fn an_image_that_changes_during_the_download_is_not_mixed() {
     let lab = Lab::new();
-    let mut other = File::new(compress(&lab.raw[..8 * MIB - 1]));
+    let mut other = File::new(vec![1; lab.compressed.len()]);
     other.entity_tag = Some("\"two\"");
-    let change = Mishap::BecomeAfter(600_000, Box::new(other));
-    lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with([change]));
+    for through in [0, 2] {
+        let change = Mishap::BecomeAfter(60, Box::new(other.clone()));
+        let mishaps = std::iter::repeat_n(THROUGH, through).chain([change]);
+        lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with(mishaps));
 
-    let (failure, disk) = lab.fail();
+        let (failure, disk) = lab.fail();
 
-    let expected = "the file changed on the server while it was fetched; the installation has to start again";
-    assert!(failure.reason.ends_with(expected), "{}", failure.reason);
-    assert!(is_unbootable(&disk));
+        let expected = "the file changed on the server while it was fetched; the installation has to start again";
+        let reason = failure.reason;
+        assert!(reason.ends_with(expected) || through > 0 && reason.contains("SHA-256"), "{reason}");
+        assert_eq!(is_unbootable(&disk), through > 0);
+    }
 }
 
 #[test]
 fn a_server_without_ranges_is_named_as_the_reason() {
     let lab = Lab::new();
-    let mut file = File::new(lab.compressed.clone()).with([Mishap::BreakAfter(100_000)]);
+    let mut file = File::new(lab.compressed.clone());
     file.ranges = false;
     lab.server.put("/disk.zst", file);
 
     let (failure, _) = lab.fail();
 
-    assert!(failure.reason.contains("does not send the rest of a file (no `Range`)"), "{}", failure.reason);
+    assert!(failure.reason.contains("does not send a part of a file (no `Range`)"), "{}", failure.reason);
 }
 
 #[test]
 fn a_server_without_entity_tags_can_go_on_too() {
     let lab = Lab::new();
-    let mut file = File::new(lab.compressed.clone()).with([Mishap::BreakAfter(100_000)]);
+    let mut file = File::new(lab.compressed.clone()).with([Mishap::BreakAfter(100)]);
     file.entity_tag = None;
     lab.server.put("/disk.zst", file);
 
@@ -129,7 +130,7 @@ fn a_server_without_entity_tags_can_go_on_too() {
 #[test]
 fn a_passing_server_error_is_tried_again() {
     let lab = Lab::new();
-    let busy = [Mishap::Status(503, "starting"), Mishap::BreakAfter(300_000), Mishap::Status(503, "starting")];
+    let busy = [Mishap::Status(503, "starting"), Mishap::BreakAfter(300), Mishap::Status(503, "starting")];
     lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with(busy));
 
     let (outcome, _) = lab.install(DISK);
@@ -138,28 +139,48 @@ fn a_passing_server_error_is_tried_again() {
 }
 
 #[test]
-fn an_image_with_a_wrong_checksum_does_not_boot() {
-    let mut lab = Lab::new();
-    lab.config.disk_image.sha256 = digest(b"something else");
+fn a_chunk_that_was_garbled_on_the_way_is_fetched_again() {
+    let lab = Lab::new();
+    let garbled = [Mishap::Garble, THROUGH, Mishap::Garble];
+    lab.server.put("/disk.zst", File::new(lab.compressed.clone()).with(garbled));
 
-    let (failure, disk) = lab.fail();
+    let (outcome, disk) = lab.install(DISK);
 
-    assert_eq!(failure.phase, Phase::Verify);
-    assert!(failure.reason.contains(&format!("found {}", digest(&lab.compressed))), "{}", failure.reason);
-    assert!(is_unbootable(&disk));
+    outcome.expect("it comes whole the next time");
     assert_eq!(disk[MIB..7 * MIB], lab.raw[MIB..7 * MIB]);
 }
 
 #[test]
-fn a_flipped_byte_does_not_boot() {
+fn a_chunk_that_is_damaged_on_the_server_is_not_written() {
     let lab = Lab::new();
     let mut damaged = lab.compressed.clone();
-    damaged[1_500_000] ^= 0x10;
-    lab.server.put("/disk.zst", File::new(damaged));
+    let frame = lab.frames()[2].clone();
+    damaged[frame.start as usize + 5000] ^= 0x10;
+    lab.server.put("/disk.zst", File::new(damaged.clone()));
 
-    let (_, disk) = lab.fail();
+    let (failure, disk) = lab.fail();
 
+    let found = digest(&damaged[frame.start as usize..frame.end as usize]);
+    let expected = format!(
+        "expected SHA-256 {}, found {found} in the chunk at byte {}",
+        lab.config.disk_image.chunks[2].sha256, frame.start
+    );
+    assert_eq!(failure.phase, Phase::Verify);
+    assert!(failure.reason.contains(&expected), "{}", failure.reason);
     assert!(is_unbootable(&disk));
+    let old = std::fs::read(lab.old_disk(DISK)).expect("the disk as it was");
+    assert!(disk[2 * MIB..3 * MIB] == old[2 * MIB..3 * MIB]);
+}
+
+#[test]
+fn a_damaged_first_chunk_is_refused_before_the_disk_is_touched() {
+    let mut lab = Lab::new();
+    lab.config.disk_image.chunks[0].sha256 = digest(b"something else");
+
+    let (failure, disk) = lab.fail();
+
+    assert_eq!(failure.phase, Phase::Verify);
+    assert!(disk == std::fs::read(lab.old_disk(DISK)).expect("the disk as it was"));
 }
 
 #[test]
@@ -175,44 +196,36 @@ fn an_image_that_was_cut_off_on_the_server_is_refused_before_the_disk_is_touched
 }
 
 #[test]
-fn a_stream_that_ends_before_the_disk_is_full_does_not_boot() {
+fn a_table_of_another_disk_is_refused_before_the_disk_is_touched() {
     let mut lab = Lab::new();
     lab.config.disk_image.raw_size += MIB as u64;
 
     let (failure, disk) = lab.fail();
 
-    assert!(failure.reason.contains("the image is shorter than its manifest says"), "{}", failure.reason);
-    assert!(is_unbootable(&disk));
+    assert_eq!(failure.phase, Phase::Config);
+    assert!(failure.reason.starts_with("there are 8 chunks: expected 9"), "{}", failure.reason);
+    assert!(disk == std::fs::read(lab.old_disk(DISK)).expect("the disk as it was"));
 }
 
 #[test]
-fn a_stream_that_goes_on_beyond_its_length_does_not_boot() {
-    let mut long = disk_image();
-    long.resize(9 * MIB, 1);
-    let mut lab = Lab::with_image(long);
-    lab.config.disk_image.raw_size = 8 * MIB as u64;
+fn a_chunk_of_another_length_does_not_boot() {
+    for (length, expected) in
+        [(MIB / 2, "expected 1048576 bytes of disk, found 524288"), (MIB + 1, "cannot decompress the chunk at byte")]
+    {
+        let mut lab = Lab::new();
+        let frame = zstd::encode_all(&vec![1; length][..], 1).expect("it can be compressed");
+        let place = lab.frames()[4].clone();
+        lab.compressed.splice(place.start as usize..place.end as usize, frame.iter().copied());
+        let image = &mut lab.config.disk_image;
+        (image.chunks[4].size, image.chunks[4].sha256) = (frame.len() as u32, digest(&frame));
+        image.size = lab.compressed.len() as u64;
+        lab.server.put("/disk.zst", File::new(lab.compressed.clone()));
 
-    let (failure, disk) = lab.fail();
+        let (failure, disk) = lab.fail();
 
-    assert!(failure.reason.contains("the image is longer than its manifest says"), "{}", failure.reason);
-    assert!(is_unbootable(&disk));
-}
-
-#[test]
-fn a_window_that_would_not_fit_into_memory_is_refused() {
-    let mut lab = Lab::new();
-    let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("an encoder");
-    encoder.window_log(27).expect("a window of 128 MiB");
-    let mut raw = disk_image();
-    noise(&mut raw[MIB..7 * MIB], 8);
-    std::io::copy(&mut &raw[..], &mut encoder).expect("bytes can be compressed");
-    let compressed = encoder.finish().expect("bytes can be compressed");
-    lab.config.disk_image.size = compressed.len() as u64;
-    lab.server.put("/disk.zst", File::new(compressed));
-
-    let (failure, _) = lab.fail();
-
-    assert!(failure.reason.contains("expected zstd with a window of at most 8 MiB"), "{}", failure.reason);
+        assert!(failure.reason.contains(expected), "{}", failure.reason);
+        assert!(is_unbootable(&disk));
+    }
 }
 
 #[test]
@@ -255,3 +268,6 @@ fn a_seed_that_cloud_init_would_not_find_is_refused() {
     let expected = "expected an ISO 9660 image with volume label `cidata`, cloud-init would not find this one";
     assert!(failure.reason.ends_with(expected), "{}", failure.reason);
 }
+
+/// An answer that is whole; the connection ends with it.
+const THROUGH: Mishap = Mishap::BreakAfter(usize::MAX);

@@ -40,15 +40,18 @@ fn write(machine: &Machine, manifest: &ImageManifest, state: &State) -> Installe
     let kexec = installed_arguments.as_ref().filter(|_| machine.after_install == AfterInstall::Kexec);
     InstallerConfig {
         machine: machine.name.clone(),
+        mac: machine.mac,
         disk_image: RemoteDisk {
             url: url(&disk.file),
             size: disk.size,
-            sha256: disk.sha256,
             compression: disk.compression,
             raw_size: disk.raw_size,
+            chunk_size: disk.chunk_size,
+            chunks: disk.chunks.clone(),
         },
         seed: seed::remote(machine, state),
         disk: machine.disk.clone(),
+        wipe: machine.wipe,
         after_install: machine.after_install,
         kexec: kexec.map(|arguments| Kexec {
             kernel: remote(kernel),

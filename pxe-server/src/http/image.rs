@@ -13,7 +13,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, Method, StatusCode, header};
-use lab_model::{Arch, FileName, ImageName};
+use lab_model::{Arch, FetchedFile, FileName, ImageName};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -79,8 +79,9 @@ pub(super) async fn file(
             warn!(image = %name, %arch, ?kind, %error, "cannot be read");
             Refusal::unavailable(format!("the image {name} for {arch} cannot be read: {error}"))
         })?;
-        // A part from the middle is no step of a boot.
-        let mac = client.machine(mac, &state).filter(|_| range.end == size);
+        // A part from the middle is no step of a boot; a disk comes in nothing but parts, and the installer tells of them.
+        let step = range == (0..size) || range.end == size && kind != FetchedFile::Disk;
+        let mac = client.machine(mac, &state).filter(|_| step);
         stream(
             Reading { file: opened, at: range.start, sent: Bytes::new() },
             range.end,

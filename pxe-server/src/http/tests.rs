@@ -88,7 +88,10 @@ async fn the_installer_can_fetch_all_that_its_configuration_names() {
     let seed = lab.get(path(&config.seed.url)).await;
     assert_eq!((seed.body.len() as u64, sha256(&seed.body)), (config.seed.size, config.seed.sha256));
     let disk = lab.get(path(&config.disk_image.url)).await;
-    assert_eq!((disk.body.len() as u64, sha256(&disk.body)), (config.disk_image.size, config.disk_image.sha256));
+    assert_eq!(
+        (disk.body.len() as u64, sha256(&disk.body)),
+        (config.disk_image.size, config.disk_image.chunks[0].sha256)
+    );
 }
 
 #[tokio::test]

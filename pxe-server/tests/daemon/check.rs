@@ -144,7 +144,7 @@ fn a_quick_check_believes_manifests() {
         fs::write(image.join(name), "damaged").unwrap();
         format!(r#"{{"file": "{name}", "size": 7, "sha256": "{}"{more}}}"#, "0".repeat(64))
     };
-    let chunks = format!(r#""chunk-size": 4096, "chunks": [{{"size": 7, "sha256": "{}"}}]"#, "0".repeat(64));
+    let chunks = format!(r#""chunk-size": 1048576, "chunks": [{{"size": 7, "sha256": "{}"}}]"#, "0".repeat(64));
     let disk = file("disk", &format!(r#", "compression": "zstd", "raw-size": 512, {chunks}"#));
     let (kernel, initrd) = (file("kernel", ""), file("initrd", ""));
     let text = format!(

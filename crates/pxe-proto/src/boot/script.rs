@@ -368,7 +368,7 @@ mod tests {
         let text = format!(
             r#"{{"name":"debian-12","arch":"aarch64","kernel":{},"initrd":{},"disk":{{"file":"disk.zst","size":1,
                "sha256":"{digest}","compression":"zstd","raw-size":512,
-               "chunk-size":4096,"chunks":[{{"size":1,"sha256":"{digest}"}}]}}}}"#,
+               "chunk-size":1048576,"chunks":[{{"size":1,"sha256":"{digest}"}}]}}}}"#,
             file("vmlinuz"),
             file("initrd.img"),
         );
