@@ -22,7 +22,7 @@ fn an_installation_survives_a_restart_of_the_server() {
     let events = lab.events().unwrap();
     let starts = events.iter().filter(|event| done(&event.what, Phase::Start).is_some()).count();
     assert_eq!(starts, 1, "it went on where it was");
-    let whole = images::manifest(Arch::X86_64).disk.size;
+    let whole = images::disk(Arch::X86_64).size;
     let sent_whole = events
         .iter()
         .any(|event| matches!(event.what, What::Fetch { file: FetchedFile::Disk, bytes } if bytes == whole));

@@ -170,7 +170,7 @@ impl<'a> Fetcher<'a> {
         let wanted = Wanted { name: Some(name), arch: Some(*arch), replaces: true };
         let (image, found) = images::prepare(self.home, &path, wanted, self.interrupt, self.ui)?;
         bars.say(self.ui, format_args!("`{name}` for {arch} is {found}"));
-        let record = Record { image: Some(image.manifest.disk.sha256), ..record.clone() };
+        let record = Record { image: image.manifest.disk.map(|disk| disk.sha256), ..record.clone() };
         record.write(self.home, name, *arch)?;
         removal::remove_path(&path)?;
         Ok(match pulled {
@@ -182,7 +182,7 @@ impl<'a> Fetcher<'a> {
     /// An image that was not pulled is somebody's own: it does not become another by itself.
     fn refuse_another(&self, name: &ImageName, arch: Arch, before: Option<&Record>) -> Result<()> {
         let Ok(image) = Image::find(self.home, name, arch) else { return Ok(()) };
-        if before.is_some_and(|before| before.image == Some(image.manifest.disk.sha256)) {
+        if before.is_some_and(|before| before.is_of(&image)) {
             return Ok(());
         }
         Err(images::taken(name, arch))
