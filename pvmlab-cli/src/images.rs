@@ -1,9 +1,10 @@
 //! The operating system images of a home: `images/<name>/<arch>/` with a manifest and the files that it names.
 //!
 //! An image comes as a folder that somebody made (`register`), or as a vendor's file (`prepare`): what boots it is found as its
-//! own boot loader would find it, and its disk is packed by chunks (`pack`). What is not here: fetching either,
-//! which `distros` does.
+//! own boot loader would find it, and its disk is packed by chunks (`pack`); or as a kernel and what belongs to it
+//! (`assemble`). What is not here: fetching any of them, which `distros` does.
 
+mod assemble;
 mod base;
 mod copy;
 mod hashing;
@@ -26,6 +27,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::ui::Ui;
 
+pub(crate) use assemble::{Ingredients, assemble};
 pub(crate) use base::base_disk;
 pub use prepare::prepare_into;
 pub(crate) use prepare::{Wanted, name_of, prepare};

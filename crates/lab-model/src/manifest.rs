@@ -203,12 +203,21 @@ impl ImageManifest {
     /// The text is not JSON, misses a key, has one too many, or describes a disk that cannot be.
     pub fn from_json(text: &str) -> Result<Self, InvalidManifest> {
         let manifest: Self = serde_json::from_str(text)?;
-        match &manifest.disk {
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Checks what its shape alone does not say.
+    ///
+    /// # Errors
+    /// It describes a disk that cannot be, names a file twice, or says of an installed system what nothing installs.
+    pub fn check(&self) -> Result<(), InvalidManifest> {
+        match &self.disk {
             Some(disk) => disk.check()?,
-            None => manifest.check_diskless()?,
+            None => self.check_diskless()?,
         }
         let mut names = BTreeSet::new();
-        for ImagePart { file, .. } in manifest.parts() {
+        for ImagePart { file, .. } in self.parts() {
             if file.as_str() == FILE_NAME {
                 return Err(InvalidManifest::NameOfManifest);
             }
@@ -216,7 +225,7 @@ impl ImageManifest {
                 return Err(InvalidManifest::NameTwice(file.clone()));
             }
         }
-        Ok(manifest)
+        Ok(())
     }
 
     /// Every file, kernel and initial RAM file system first.

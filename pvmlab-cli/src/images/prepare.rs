@@ -152,7 +152,8 @@ fn write(
     Ok(manifest)
 }
 
-fn write_file(folder: &Path, name: &str, content: &[u8]) -> Result<ImageFile> {
+/// Writes a file of an image, and says what a manifest says of it.
+pub(super) fn write_file(folder: &Path, name: &str, content: &[u8]) -> Result<ImageFile> {
     crate::file::replace(&folder.join(name), content)?;
     let file = name.parse().context("it is a plain name")?;
     Ok(ImageFile { file, size: content.len() as u64, sha256: Sha256(sha2::Sha256::digest(content).into()) })
