@@ -1,9 +1,10 @@
 //! The operating system images of a home: `images/<name>/<arch>/` with a manifest and the files that it names.
 //!
 //! An image comes as a folder that somebody made (`register`), or as a vendor's file (`prepare`): what boots it is found as its
-//! own boot loader would find it, and its disk is packed by chunks (`pack`). What is not here: fetching either,
-//! which `distros` does.
+//! own boot loader would find it, and its disk is packed by chunks (`pack`); or as a kernel and what belongs to it
+//! (`assemble`). What is not here: fetching any of them, which `distros` does.
 
+mod assemble;
 mod base;
 mod copy;
 mod hashing;
@@ -17,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use lab_model::{Arch, ImageManifest, ImageName, MANIFEST_FILE, Sha256};
+use lab_model::{Arch, DiskImage, FileName, ImageManifest, ImageName, ImagePart, MANIFEST_FILE, Sha256};
 use serde::Serialize;
 
 use crate::error::{Failure, Kind, Result};
@@ -26,6 +27,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::ui::Ui;
 
+pub(crate) use assemble::{Ingredients, assemble};
 pub(crate) use base::base_disk;
 pub use prepare::prepare_into;
 pub(crate) use prepare::{Wanted, name_of, prepare};
@@ -47,14 +49,6 @@ pub(crate) struct BadImage {
     pub(crate) folder: String,
     /// What is wrong with it.
     pub(crate) problem: String,
-}
-
-/// One file of an image, as its manifest has it.
-#[derive(Clone, Copy, Debug)]
-struct Part<'a> {
-    name: &'a str,
-    size: u64,
-    sha256: Sha256,
 }
 
 impl Image {
@@ -93,7 +87,8 @@ impl Image {
             return Self::find(home, name, arch);
         }
         let (mut images, _) = all(home)?;
-        images.retain(|image| image.manifest.arch == arch);
+        // What has no disk is for profiles, and named by them.
+        images.retain(|image| image.manifest.arch == arch && image.manifest.disk.is_some());
         let names: Vec<_> = images.iter().map(|image| image.manifest.name.to_string()).collect();
         match (images.pop(), names.len()) {
             (Some(image), 1) => Ok(image),
@@ -124,19 +119,17 @@ impl Image {
 
     /// How long its files are together, in bytes.
     pub(crate) fn size(&self) -> u64 {
-        self.parts().iter().map(|part| part.size).sum()
+        self.manifest.parts().map(|part| part.size).sum()
     }
 
     /// Whether every file is there and as long as it should be; what is wrong if not.
     pub(crate) fn glance(&self) -> Option<String> {
-        self.parts().iter().find_map(|part| match fs::metadata(self.folder.join(part.name)) {
-            Ok(file) if !file.is_file() => Some(format!("{} is not a file", part.name)),
-            Ok(file) if file.len() != part.size => {
-                Some(format!("{} has {} bytes: expected {}", part.name, file.len(), part.size))
-            }
+        self.manifest.parts().find_map(|ImagePart { file: name, size, .. }| match fs::metadata(self.path(name)) {
+            Ok(file) if !file.is_file() => Some(format!("{name} is not a file")),
+            Ok(file) if file.len() != size => Some(format!("{name} has {} bytes: expected {size}", file.len())),
             Ok(_) => None,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!("{} is missing", part.name)),
-            Err(error) => Some(format!("{} cannot be read: {error}", part.name)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!("{name} is missing")),
+            Err(error) => Some(format!("{name} cannot be read: {error}")),
         })
     }
 
@@ -147,25 +140,35 @@ impl Image {
     pub(crate) fn verify(&self, interrupt: &Interrupt, ui: Ui) -> Result<()> {
         let what = format!("verifying {} for {}", self.manifest.name, self.manifest.arch);
         let progress = Progress::start(&what, self.size(), interrupt, ui);
-        self.parts().into_iter().try_for_each(|part| self.verify_part(part, &progress))
+        self.manifest.parts().try_for_each(|part| self.verify_part(part, &progress))
     }
 
-    fn verify_part(&self, part: Part<'_>, progress: &Progress<'_>) -> Result<()> {
-        let path = self.folder.join(part.name);
+    /// What is installed, and what machines' disks begin as.
+    ///
+    /// # Errors
+    /// The image has no disk.
+    pub(crate) fn disk(&self) -> Result<&DiskImage> {
+        let ImageManifest { name, arch, .. } = &self.manifest;
+        self.manifest.disk.as_ref().ok_or_else(|| {
+            Failure::new(
+                Kind::Usage,
+                format!("the image `{name}` for {arch} has no disk that a machine could begin with"),
+            )
+            .hinted("choose another image, or let a profile start its kernel: `--pxeboot --profile NAME`")
+        })
+    }
+
+    fn path(&self, name: &FileName) -> PathBuf {
+        self.folder.join(name.as_str())
+    }
+
+    fn verify_part(&self, part: ImagePart<'_>, progress: &Progress<'_>) -> Result<()> {
+        let path = self.path(part.file);
         let found = hashing::file(&path, progress)?;
         if found != (part.size, part.sha256) {
             return Err(corrupted(&path, part, found, MEND));
         }
         Ok(())
-    }
-
-    fn parts(&self) -> [Part<'_>; 3] {
-        let ImageManifest { kernel, initrd, disk, .. } = &self.manifest;
-        [
-            Part { name: kernel.file.as_str(), size: kernel.size, sha256: kernel.sha256 },
-            Part { name: initrd.file.as_str(), size: initrd.size, sha256: initrd.sha256 },
-            Part { name: disk.file.as_str(), size: disk.size, sha256: disk.sha256 },
-        ]
     }
 }
 
@@ -200,7 +203,7 @@ const MEND: &str =
     "`pvmlab distro add FOLDER` with its original folder mends an image; remove and pull again what was pulled";
 
 /// A file is not what its manifest says.
-fn corrupted(path: &Path, part: Part<'_>, (size, _): (u64, Sha256), hint: &str) -> Failure {
+fn corrupted(path: &Path, part: ImagePart<'_>, (size, _): (u64, Sha256), hint: &str) -> Failure {
     let problem = match size {
         size if size == part.size => "its SHA-256 is not the manifest's".to_owned(),
         size => format!("it has {size} bytes: expected {}", part.size),

@@ -166,7 +166,13 @@ impl NewMachine {
     }
 
     fn check_size(&self, image: &Image) -> Result<()> {
-        let least = Size::of_bytes(image.manifest.disk.raw_size);
+        let disk = match &image.manifest.disk {
+            Some(disk) => disk,
+            // Its profile starts something else, and knows how large a disk that takes.
+            None if self.pxeboot => return Ok(()),
+            None => image.disk()?,
+        };
+        let least = Size::of_bytes(disk.raw_size);
         if self.disk_size >= least {
             return Ok(());
         }

@@ -11,9 +11,9 @@ use anyhow::Context as _;
 use cloud_seed::UserName;
 use lab_model::{Ipv4Net, Machine, ProfileName};
 use pxe_proto::boot::profile::{Files, PROFILE_FILE, Setting};
-use pxe_proto::boot::{self, Asker, BaseUrl, Profiles, Scene};
+use pxe_proto::boot::{self, Asker, BaseUrl, Boot, Profiles, Refusal, Scene};
 
-use crate::error::Result;
+use crate::error::{Failure, Kind, Result};
 use crate::home::Home;
 use crate::images::Image;
 
@@ -65,6 +65,7 @@ pub(crate) fn render(machine: &Machine, profiles: &Profiles, server: Ipv4Net, ho
     let boot = boot::decide(Some(machine), profiles, &Asker::default());
     let image = boot.image().and_then(|(name, arch)| Image::find(home, name, arch).ok());
     let manifest = image.as_ref().map(|image| &image.manifest);
+    let boot = boot.with(manifest);
     let user = user.as_str();
     let scene = Scene { mac: machine.mac, machine: Some(machine), manifest, profiles, server, base, user };
     let documents = profiles.possible(machine).flat_map(|profile| {
@@ -77,6 +78,23 @@ pub(crate) fn render(machine: &Machine, profiles: &Profiles, server: Ipv4Net, ho
         profile.documents().filter_map(document).collect::<Vec<_>>()
     });
     Rendered { documents: documents.collect(), script: boot::script(&boot, &scene) }
+}
+
+/// Refuses a machine that would be installed with an image that has no disk: its boot would end on its console.
+///
+/// # Errors
+/// It is one, or a profile cannot be read.
+pub(crate) fn refuse_unbootable(machine: &Machine, home: &Home) -> Result<()> {
+    let boot = boot::decide(Some(machine), &read(home)?, &Asker::default());
+    let image = boot.image().and_then(|(name, arch)| Image::find(home, name, arch).ok());
+    match boot.with(image.as_ref().map(|image| &image.manifest)) {
+        Boot::Refuse(refusal @ Refusal::NoDisk { .. }) => {
+            Err(Failure::new(Kind::Usage, refusal.to_string())
+                .hinted("`pvmlab profile ls` shows what profiles there are"))
+        }
+        // Of the rest, what is missing may come later.
+        _ => Ok(()),
+    }
 }
 
 impl Shipped {

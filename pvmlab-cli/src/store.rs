@@ -13,10 +13,10 @@ use lab_model::{Definition, DefinitionFile, Format, Invalid, Inventory, Ipv4Net,
 use serde::Serialize;
 
 use crate::error::{Failure, Kind, Result};
-use crate::file;
 use crate::home::Home;
 use crate::lab_network::LabNetwork;
 use crate::ui::Ui;
+use crate::{file, profiles};
 
 /// Every machine of one home at one moment.
 #[derive(Clone, Debug)]
@@ -211,6 +211,7 @@ impl Store {
         if definition.role == Role::Provisioner {
             self.check_provisioner(definition)?;
         }
+        profiles::refuse_unbootable(&machine, &self.home)?;
         Ok(machine)
     }
 
@@ -266,7 +267,7 @@ impl Store {
         files.push(DefinitionFile { file: format!("{}.json", definition.name), text: Ok(text) });
         let with = Self::of(&self.home, files);
         let Some(BadDefinition { file, problem }) = with.bad.iter().find(|bad| !self.bad.contains(bad)) else {
-            return Ok(());
+            return profiles::refuse_unbootable(&with.find(&definition.name)?.machine, &self.home);
         };
         Err(Failure::new(Kind::Conflict, format!("{when}, {file} would no longer be in force: {problem}")))
     }

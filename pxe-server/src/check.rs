@@ -124,11 +124,13 @@ fn boot_problems(folder: &Path, catalogue: &Catalogue, inventory: &Inventory, pr
     let folder = folder.display();
     let problem = |machine: &Arc<Machine>| {
         let boot = boot::decide(Some(machine), profiles, &Asker::default());
+        let image = boot.image().and_then(|(name, arch)| catalogue.image(name, arch));
+        let boot = boot.with(image.map(|image| &image.manifest));
         if let Boot::Refuse(refusal) = &boot {
             return Some(refusal.to_string());
         }
         let (name, arch) = boot.image()?;
-        let missing = catalogue.image(name, arch).is_none();
+        let missing = image.is_none();
         missing.then(|| format!("{}: the image {name} for {arch} is not in {folder}/{name}/{arch}", machine.name))
     };
     inventory.machines().filter_map(problem).collect()

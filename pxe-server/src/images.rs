@@ -1,4 +1,4 @@
-//! The images that machines can be installed with, as their folder has them now.
+//! The images that machines boot and are installed with, as their folder has them now.
 //!
 //! An image is a folder `<name>/<arch>/` with a `manifest.json` and the files it names. Nothing else in the folder can be
 //! served. The folder is looked at every second, and a catalogue that differs is published whole: a lab has a few images, so
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lab_model::{Arch, FetchedFile, FileName, ImageManifest, ImageName, MANIFEST_FILE, Sha256};
+use lab_model::{Arch, FetchedFile, FileName, ImageManifest, ImageName, ImagePart, MANIFEST_FILE, Sha256};
 use nix::fcntl::OFlag;
 use sha2::Digest as _;
 use tokio::sync::watch;
@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use crate::entries::entries;
 
-/// Every image that can be installed, and what is wrong with the others. It is built whole, never changed.
+/// Every image that can be used, and what is wrong with the others. It is built whole, never changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Catalogue {
     images: BTreeMap<(ImageName, Arch), Arc<Image>>,
@@ -163,12 +163,12 @@ impl Catalogue {
         self.images.get(&(name.clone(), arch))
     }
 
-    /// Every image that can be installed, by name and architecture.
+    /// Every image that can be used, by name and architecture.
     pub(crate) fn images(&self) -> impl Iterator<Item = &Arc<Image>> {
         self.images.values()
     }
 
-    /// What keeps other images from being installed, one sentence each, starting with the folder's name.
+    /// What keeps other images from being used, one sentence each, starting with the folder's name.
     pub(crate) fn problems(&self) -> &[String] {
         &self.problems
     }
@@ -201,7 +201,7 @@ impl Image {
 
     /// The file of this name, if the manifest has it.
     pub(crate) fn file(&self, name: &FileName) -> Option<ImageFile> {
-        self.files().into_iter().find(|file| file.path == self.folder.join(name.as_str()))
+        self.manifest.parts().find(|part| part.file == name).map(|part| self.located(part))
     }
 
     /// Reads every file and compares it with the manifest; that takes as long as reading the whole image.
@@ -220,19 +220,13 @@ impl Image {
         Ok(())
     }
 
-    fn files(&self) -> [ImageFile; 3] {
-        let ImageManifest { kernel, initrd, disk, .. } = &self.manifest;
-        let file = |kind, name: &FileName, size, sha256| ImageFile {
-            kind,
-            size,
-            sha256,
-            path: self.folder.join(name.as_str()),
-        };
-        [
-            file(FetchedFile::Kernel, &kernel.file, kernel.size, kernel.sha256),
-            file(FetchedFile::Initrd, &initrd.file, initrd.size, initrd.sha256),
-            file(FetchedFile::Disk, &disk.file, disk.size, disk.sha256),
-        ]
+    fn files(&self) -> impl Iterator<Item = ImageFile> {
+        self.manifest.parts().map(|part| self.located(part))
+    }
+
+    fn located(&self, part: ImagePart<'_>) -> ImageFile {
+        let ImagePart { kind, file, size, sha256 } = part;
+        ImageFile { kind, size, sha256, path: self.folder.join(file.as_str()) }
     }
 }
 
@@ -310,14 +304,14 @@ fn digest(mut file: File, size: u64) -> io::Result<Sha256> {
 fn log_changes(before: &Catalogue, after: &Catalogue) {
     for (key @ (name, arch), image) in &after.images {
         if before.images.get(key) != Some(image) {
-            info!(image = %name, %arch, "image can be installed");
+            info!(image = %name, %arch, "image can be used");
         }
     }
     for (name, arch) in before.images.keys().filter(|key| !after.images.contains_key(key)) {
         info!(image = %name, %arch, "image is gone");
     }
     for problem in after.problems.iter().filter(|problem| !before.problems.contains(problem)) {
-        warn!(problem, "image cannot be installed");
+        warn!(problem, "image cannot be used");
     }
 }
 
@@ -340,6 +334,23 @@ pub(crate) mod tests {
             assert_eq!(image.file(&other.parse().expect("a name")), None);
         }
         assert!(catalogue.image(&name(), Arch::X86_64).is_none());
+    }
+
+    #[test]
+    fn an_image_without_a_disk_has_its_further_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fill_without_disk(folder.path());
+        let name = "netboot".parse().expect("a name");
+
+        let catalogue = read(folder.path());
+
+        assert_eq!(catalogue.problems(), [""; 0]);
+        let image = catalogue.image(&name, Arch::Aarch64).expect("the image");
+        assert_eq!(image.verify(), Ok(()));
+        let stage2 = image.file(&"stage2.img".parse().expect("a name")).expect("the further file");
+        assert_eq!((stage2.kind, stage2.size), (FetchedFile::ImageFile, 6));
+        fs::remove_file(folder.path().join("netboot/aarch64/stage2.img")).expect("a file");
+        assert!(read(folder.path()).image(&name, Arch::Aarch64).is_none(), "it is not complete");
     }
 
     #[test]
@@ -459,11 +470,7 @@ pub(crate) mod tests {
     pub(crate) fn fill(images: &Path, disk: &[u8]) {
         let folder = images.join("debian-12/aarch64");
         fs::create_dir_all(&folder).expect("a folder");
-        let file = |name: &str, content: &[u8]| {
-            fs::write(folder.join(name), content).expect("a file");
-            let digest = Sha256(sha2::Sha256::digest(content).into());
-            format!(r#""file":"{name}","size":{},"sha256":"{digest}""#, content.len())
-        };
+        let file = |name, content| write(&folder, name, content);
         let manifest = format!(
             r#"{{"name":"debian-12","arch":"aarch64","kernel":{{{}}},"initrd":{{{}}},
                "disk":{{{},"compression":"zstd","raw-size":512,"chunk-size":16777216,"chunks":[{{"size":{},"sha256":"{}"}}]}}}}"#,
@@ -475,5 +482,26 @@ pub(crate) mod tests {
         );
         fs::write(folder.join("recipe.json"), "{}").expect("a file");
         fs::write(folder.join(MANIFEST_FILE), manifest).expect("a file");
+    }
+
+    /// Puts an image `netboot` for aarch64 there, which has no disk but a file of its own.
+    pub(crate) fn fill_without_disk(images: &Path) {
+        let folder = images.join("netboot/aarch64");
+        fs::create_dir_all(&folder).expect("a folder");
+        let file = |name, content| write(&folder, name, content);
+        let manifest = format!(
+            r#"{{"name":"netboot","arch":"aarch64","kernel":{{{}}},"initrd":{{{}}},"files":[{{{}}}]}}"#,
+            file("linux", b"kernel"),
+            file("initrd.gz", b"initrd"),
+            file("stage2.img", b"stage2"),
+        );
+        fs::write(folder.join(MANIFEST_FILE), manifest).expect("a file");
+    }
+
+    /// Writes a file, and what a manifest says of it.
+    fn write(folder: &Path, name: &str, content: &[u8]) -> String {
+        fs::write(folder.join(name), content).expect("a file");
+        let digest = Sha256(sha2::Sha256::digest(content).into());
+        format!(r#""file":"{name}","size":{},"sha256":"{digest}""#, content.len())
     }
 }

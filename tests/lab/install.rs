@@ -115,7 +115,7 @@ fn assert_frugal(lab: &Lab) {
 
 /// The wire may carry one twentieth more than the compressed image: headers, the seed, reports.
 fn assert_little_more_than_the_image(arch: Arch, sent: u64) {
-    let image = images::manifest(arch).disk.size;
+    let image = images::disk(arch).size;
     assert!(sent * 100 <= image * 105, "{sent} bytes were sent for an image of {image}");
 }
 

@@ -79,6 +79,7 @@ fn fetched(file: FetchedFile) -> &'static str {
         FetchedFile::Initrd => "the initial RAM file system",
         FetchedFile::Installer => "the installer",
         FetchedFile::Disk => "the disk image",
+        FetchedFile::ImageFile => "a further file of the image",
         FetchedFile::Seed => "the seed",
     }
 }

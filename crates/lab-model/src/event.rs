@@ -109,6 +109,8 @@ pub enum FetchedFile {
     Installer,
     /// The disk image.
     Disk,
+    /// A further file of the image, such as a second stage.
+    ImageFile,
     /// The cloud-init seed.
     Seed,
 }
@@ -199,7 +201,8 @@ impl What {
             Self::Fetch { file: FetchedFile::BootProgram, .. } => Some(Stage::BootProgram),
             Self::Fetch { file: FetchedFile::Kernel, .. } => Some(Stage::Kernel),
             Self::Fetch { file: FetchedFile::Initrd, .. } => Some(Stage::Initrd),
-            Self::Fetch { file: FetchedFile::Installer | FetchedFile::Disk | FetchedFile::Seed, .. } => None,
+            Self::Fetch { file: FetchedFile::Installer | FetchedFile::Disk, .. } => None,
+            Self::Fetch { file: FetchedFile::ImageFile | FetchedFile::Seed, .. } => None,
             Self::Installer(report) if report.failure.is_some() => None,
             Self::Installer(report) => Some(match report.phase {
                 Phase::Start | Phase::Network | Phase::Config | Phase::Disk => Stage::Installer,

@@ -41,7 +41,7 @@ pub use inventory::{DefinitionFile, Inventory, Problem, Reason};
 pub use mac::{MacAddr, NotMacAddr};
 pub use machine::{Invalid, Machine};
 pub use manifest::{
-    Compression, DiskImage, FILE_NAME as MANIFEST_FILE, FileName, ImageFile, ImageManifest, InvalidManifest,
+    Compression, DiskImage, FILE_NAME as MANIFEST_FILE, FileName, ImageFile, ImageManifest, ImagePart, InvalidManifest,
     NotFileName, NotSha256, Sha256,
 };
 pub use name::{ImageName, InvalidName, MachineName, ProfileName};

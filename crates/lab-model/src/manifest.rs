@@ -3,12 +3,15 @@
 //! An image is a folder `images/<name>/<arch>/` with a `manifest.json` beside its files. The server serves what the
 //! manifest names and nothing else; the installer verifies what it fetched against it. Nothing here knows which
 //! distribution an image holds.
+//!
+//! An image with a disk can be installed. One without is a kernel and what belongs to it, for profiles to start.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Arch, Chunk, ImageName, InvalidChunks, validate_chunks};
+use crate::{Arch, Chunk, FetchedFile, ImageName, InvalidChunks, validate_chunks};
 
 /// The name under which a manifest lies in its image's folder.
 pub const FILE_NAME: &str = "manifest.json";
@@ -25,10 +28,14 @@ pub struct ImageManifest {
     pub kernel: ImageFile,
     /// The initial RAM file system that has the modules for this kernel's network and disks.
     pub initrd: ImageFile,
-    /// The whole disk, as it is to be written.
-    pub disk: DiskImage,
+    /// The whole disk, as it is to be written; absent where a profile starts the kernel for something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskImage>,
+    /// What the kernel fetches besides, such as a second stage or an ISO image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<ImageFile>,
     /// Words that the kernel's command line needs on every boot of this image, such as its consoles.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernel_arguments: Vec<String>,
     /// The kernel command line of the installed system, for `kexec` after an installation; absent where unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +48,19 @@ pub struct ImageManifest {
 pub struct ImageFile {
     /// A plain file name without a folder.
     pub file: FileName,
+    /// Length in bytes.
+    pub size: u64,
+    /// Of the file as it lies there.
+    pub sha256: Sha256,
+}
+
+/// One of all the files that an image consists of, whatever it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImagePart<'a> {
+    /// What a machine needs it for.
+    pub kind: FetchedFile,
+    /// Its name in the image's folder.
+    pub file: &'a FileName,
     /// Length in bytes.
     pub size: u64,
     /// Of the file as it lies there.
@@ -165,6 +185,15 @@ pub enum InvalidManifest {
     /// The chunks are not those of the disk.
     #[error("disk: {0}")]
     Chunks(#[from] InvalidChunks),
+    /// A key that speaks of the installed system, where nothing is installed.
+    #[error("{0}: an image without `disk` is not installed, so this has no effect: remove it")]
+    NeedsDisk(&'static str),
+    /// Two files cannot lie in one folder under one name.
+    #[error("two files are called `{0}`: expected a name of its own for each")]
+    NameTwice(FileName),
+    /// The manifest itself lies there under this name.
+    #[error("`{FILE_NAME}` is the manifest's own name: expected another for a file of the image")]
+    NameOfManifest,
 }
 
 impl ImageManifest {
@@ -174,12 +203,67 @@ impl ImageManifest {
     /// The text is not JSON, misses a key, has one too many, or describes a disk that cannot be.
     pub fn from_json(text: &str) -> Result<Self, InvalidManifest> {
         let manifest: Self = serde_json::from_str(text)?;
-        let DiskImage { raw_size, chunk_size, chunks, size, .. } = &manifest.disk;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Checks what its shape alone does not say.
+    ///
+    /// # Errors
+    /// It describes a disk that cannot be, names a file twice, or says of an installed system what nothing installs.
+    pub fn check(&self) -> Result<(), InvalidManifest> {
+        match &self.disk {
+            Some(disk) => disk.check()?,
+            None => self.check_diskless()?,
+        }
+        let mut names = BTreeSet::new();
+        for ImagePart { file, .. } in self.parts() {
+            if file.as_str() == FILE_NAME {
+                return Err(InvalidManifest::NameOfManifest);
+            }
+            if !names.insert(file) {
+                return Err(InvalidManifest::NameTwice(file.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every file, kernel and initial RAM file system first.
+    pub fn parts(&self) -> impl Iterator<Item = ImagePart<'_>> {
+        let boot = [self.kernel.part(FetchedFile::Kernel), self.initrd.part(FetchedFile::Initrd)];
+        let disk = self.disk.as_ref().map(DiskImage::part);
+        boot.into_iter().chain(disk).chain(self.files.iter().map(|file| file.part(FetchedFile::ImageFile)))
+    }
+
+    fn check_diskless(&self) -> Result<(), InvalidManifest> {
+        if !self.kernel_arguments.is_empty() {
+            return Err(InvalidManifest::NeedsDisk("kernel-arguments"));
+        }
+        if self.installed_arguments.is_some() {
+            return Err(InvalidManifest::NeedsDisk("installed-arguments"));
+        }
+        Ok(())
+    }
+}
+
+impl ImageFile {
+    fn part(&self, kind: FetchedFile) -> ImagePart<'_> {
+        ImagePart { kind, file: &self.file, size: self.size, sha256: self.sha256 }
+    }
+}
+
+impl DiskImage {
+    /// The disk as a file.
+    pub fn part(&self) -> ImagePart<'_> {
+        ImagePart { kind: FetchedFile::Disk, file: &self.file, size: self.size, sha256: self.sha256 }
+    }
+
+    fn check(&self) -> Result<(), InvalidManifest> {
+        let Self { raw_size, chunk_size, chunks, size, .. } = self;
         if *raw_size == 0 || raw_size % 512 != 0 {
             return Err(InvalidManifest::RawSize(*raw_size));
         }
-        validate_chunks(chunks, *chunk_size, *size, *raw_size)?;
-        Ok(manifest)
+        Ok(validate_chunks(chunks, *chunk_size, *size, *raw_size)?)
     }
 }
 
@@ -202,30 +286,64 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_example_is_a_manifest_with_every_key() {
-        let text = include_str!("../../../docs/examples/images/manifest.json");
+    fn the_documented_examples_are_manifests_with_every_key() {
+        let installed = include_str!("../../../docs/examples/images/manifest.json");
+        let started = include_str!("../../../docs/examples/images/without-disk.json");
 
-        let manifest = ImageManifest::from_json(text).expect("the example");
+        let [installed, started] = [installed, started].map(|text| {
+            let manifest = ImageManifest::from_json(text).expect("an example");
+            // A key with a default that the example leaves out would come back, one that nothing reads would not.
+            let written: serde_json::Value = serde_json::from_str(text).expect("JSON");
+            assert_eq!(serde_json::to_value(&manifest).expect("a manifest has a JSON form"), written);
+            manifest
+        });
 
-        // A key with a default that the example leaves out would come back, one that nothing reads would not.
-        let written: serde_json::Value = serde_json::from_str(text).expect("JSON");
-        assert_eq!(serde_json::to_value(&manifest).expect("a manifest has a JSON form"), written);
-        let ImageManifest { disk, installed_arguments, kernel_arguments, .. } = manifest;
-        assert!(disk.raw_sha256.is_some() && installed_arguments.is_some() && !kernel_arguments.is_empty());
+        assert!(installed.disk.is_some_and(|disk| disk.raw_sha256.is_some()));
+        assert!(installed.installed_arguments.is_some() && !installed.kernel_arguments.is_empty());
+        let parts: Vec<_> = started.parts().map(|part| (part.kind, part.file.as_str())).collect();
+        assert_eq!(
+            parts,
+            [
+                (FetchedFile::Kernel, "vmlinuz-virt"),
+                (FetchedFile::Initrd, "initramfs-virt"),
+                (FetchedFile::ImageFile, "modloop-virt"),
+            ]
+        );
     }
 
     #[test]
-    fn refuses_a_disk_of_half_a_sector() {
-        let digest = "0".repeat(64);
-        let file = |name: &str| format!(r#"{{"file":"{name}","size":1,"sha256":"{digest}"}}"#);
-        let text = format!(
-            r#"{{"name":"debian-12","arch":"aarch64","kernel":{},"initrd":{},
-               "disk":{{"file":"d","size":1,"sha256":"{digest}","compression":"zstd","raw-size":700,"raw-sha256":"{digest}",
-                       "chunk-size":4096,"chunks":[{{"size":1,"sha256":"{digest}"}}]}}}}"#,
-            file("vmlinuz"),
-            file("initrd.img"),
+    fn what_is_wrong_is_named_with_what_was_expected() {
+        let disk = format!(
+            r#""disk":{{"file":"d","size":1,"sha256":"{DIGEST}","compression":"zstd","raw-size":700,
+                      "chunk-size":4096,"chunks":[{{"size":1,"sha256":"{DIGEST}"}}]}}"#
         );
-        let error = ImageManifest::from_json(&text).expect_err("700 is no multiple of 512");
-        assert_eq!(error.to_string(), "disk.raw-size is 700: expected a multiple of 512 above zero");
+        let wrong = [
+            disk,
+            format!(r#""chunk-size":4096,"chunks":[{{"size":1,"sha256":"{DIGEST}"}}]"#),
+            r#""kernel-arguments":["console=ttyS0"]"#.to_owned(),
+            r#""installed-arguments":"root=/dev/vda1""#.to_owned(),
+            format!(r#""files":[{}]"#, file("linux")),
+            format!(r#""files":[{},{}]"#, file("modloop"), file("modloop")),
+            format!(r#""files":[{}]"#, file("manifest.json")),
+            format!(r#""files":[{}]"#, file("../modloop")),
+            format!(r#""files":[{}]"#, file("iso/modloop")),
+            r#""files":[{"file":"modloop"}]"#.to_owned(),
+        ];
+
+        let said = wrong.map(|more| ImageManifest::from_json(&manifest(&more)).expect_err("wrong").to_string());
+
+        insta::assert_snapshot!(said.join("\n"));
+    }
+
+    const DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+    fn file(name: &str) -> String {
+        format!(r#"{{"file":"{name}","size":1,"sha256":"{DIGEST}"}}"#)
+    }
+
+    /// A manifest that is good without `more`.
+    fn manifest(more: &str) -> String {
+        let (kernel, initrd) = (file("linux"), file("initrd.gz"));
+        format!(r#"{{"name":"netboot","arch":"aarch64","kernel":{kernel},"initrd":{initrd},{more}}}"#)
     }
 }

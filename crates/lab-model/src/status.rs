@@ -14,7 +14,7 @@ use crate::{Arch, Event, Firmware, ImageName, Ipv4Net, MacAddr, MachineName, Sha
 pub struct LabStatus {
     /// Defined machines by name, then strangers by hardware address.
     pub machines: Vec<MachineStatus>,
-    /// Definition files that are not in force as they stand, and images that cannot be installed, one sentence each, starting
+    /// Definition files that are not in force as they stand, and images that cannot be used, one sentence each, starting
     /// with the file's name.
     #[serde(default)]
     pub problems: Vec<String>,
@@ -126,7 +126,7 @@ pub struct Health {
     pub machines: usize,
     /// How many definition files are not in force as they stand.
     pub bad_definitions: usize,
-    /// How many images can be installed.
+    /// How many images can be used.
     pub images: usize,
     /// How many are there about which something is wrong.
     pub bad_images: usize,

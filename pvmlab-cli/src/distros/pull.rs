@@ -1,7 +1,8 @@
 //! Images that are asked for: fetched, several at once, and made into images one after another.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::download::Download;
 use super::http::{Http, Trouble};
 use super::location::Location;
 use super::mirror::Mirrors;
+use super::place::Place;
 use super::record::Record;
 use crate::error::{Failure, Kind, Result};
 use crate::home::{Home, Lock};
@@ -63,14 +65,77 @@ impl<'a> Fetcher<'a> {
     /// Pulls all of them; `each` is told of one after another, as they come.
     pub(crate) fn pull<'o>(&self, orders: &'o [Order], mut each: impl FnMut(&'o Order, Result<Pulled>)) {
         let bars = Bars::new(self.ui);
-        let (queue, (tell, told)) = (Mutex::new(orders.iter()), mpsc::channel());
+        self.at_once(
+            orders,
+            |order| self.fetch(order, &bars),
+            |order, fetched| {
+                each(order, fetched.and_then(|fetched| self.prepare(order, fetched, &bars)));
+            },
+        );
+    }
+
+    /// The paths of all these files in their order; those from elsewhere come into `folder`, where what can be gone on with stays.
+    ///
+    /// # Errors
+    /// The first that does not come, or is not what it has to be.
+    pub(crate) fn fetch_places(&self, places: &[&Place], folder: &Path) -> Result<Vec<PathBuf>> {
+        let bars = Bars::new(self.ui);
+        let numbered: Vec<_> = (0..).zip(places.iter().copied()).collect();
+        let mut paths = BTreeMap::new();
+        let fetch = |(number, place): &(u32, &Place)| match place {
+            Place::Here(path) => Ok(path.clone()),
+            Place::Elsewhere { url, digest } => self.fetch_part(url, *digest, &folder.join(number.to_string()), &bars),
+        };
+        let mut first = Ok(());
+        self.at_once(&numbered, fetch, |(number, _), fetched| match fetched {
+            Ok(path) => drop(paths.insert(*number, path)),
+            Err(failure) if first.is_ok() => first = Err(failure),
+            Err(_) => {}
+        });
+        first.map(|()| paths.into_values().collect())
+    }
+
+    fn fetch_part(&self, url: &Location, digest: Option<Digest>, folder: &Path, bars: &Bars) -> Result<PathBuf> {
+        match digest {
+            None if url.is_guarded() => self.trust(url, bars)?,
+            None => {
+                let message = format!("{url} is not guarded by TLS, and nobody says what it has to be");
+                return Err(
+                    Failure::new(Kind::Usage, message).hinted(format!("write its digest behind it: `{url}#sha256:…`"))
+                );
+            }
+            Some(_) => {}
+        }
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let progress = bars.start(url.file_name(), self.interrupt);
+        let download = Download {
+            home: self.home,
+            from: &self.mirrors.nearest(url),
+            digest,
+            folder,
+            http: &self.http,
+            progress: &progress,
+            interrupt: self.interrupt,
+        };
+        download.run()?;
+        Ok(download.part())
+    }
+
+    /// Does something for each of `items`, several at once; `each` is told of one after another, as they are done.
+    fn at_once<'o, O: Sync, T: Send>(
+        &self,
+        items: &'o [O],
+        work: impl Fn(&'o O) -> Result<T> + Sync,
+        mut each: impl FnMut(&'o O, Result<T>),
+    ) {
+        let (queue, (tell, told)) = (Mutex::new(items.iter()), mpsc::channel());
         std::thread::scope(|scope| {
-            for _ in 0..orders.len().min(AT_ONCE) {
-                let (queue, bars, tell) = (&queue, &bars, tell.clone());
+            for _ in 0..items.len().min(AT_ONCE) {
+                let (queue, work, tell) = (&queue, &work, tell.clone());
                 scope.spawn(move || {
                     loop {
-                        let Some(order) = queue.lock().ok().and_then(|mut queue| queue.next()) else { return };
-                        if tell.send((order, self.fetch(order, bars))).is_err() {
+                        let Some(item) = queue.lock().ok().and_then(|mut queue| queue.next()) else { return };
+                        if tell.send((item, work(item))).is_err() {
                             return;
                         }
                     }
@@ -79,9 +144,7 @@ impl<'a> Fetcher<'a> {
             drop(tell);
             loop {
                 match told.recv_timeout(Duration::from_millis(100)) {
-                    Ok((order, fetched)) => {
-                        each(order, fetched.and_then(|fetched| self.prepare(order, fetched, &bars)));
-                    }
+                    Ok((item, done)) => each(item, done),
                     // Threads that wait for the network notice nothing else.
                     Err(RecvTimeoutError::Timeout) if self.interrupt.check().is_err() => self.http.end(),
                     Err(RecvTimeoutError::Timeout) => {}
@@ -170,7 +233,7 @@ impl<'a> Fetcher<'a> {
         let wanted = Wanted { name: Some(name), arch: Some(*arch), replaces: true };
         let (image, found) = images::prepare(self.home, &path, wanted, self.interrupt, self.ui)?;
         bars.say(self.ui, format_args!("`{name}` for {arch} is {found}"));
-        let record = Record { image: Some(image.manifest.disk.sha256), ..record.clone() };
+        let record = Record { image: image.manifest.disk.map(|disk| disk.sha256), ..record.clone() };
         record.write(self.home, name, *arch)?;
         removal::remove_path(&path)?;
         Ok(match pulled {
@@ -182,7 +245,7 @@ impl<'a> Fetcher<'a> {
     /// An image that was not pulled is somebody's own: it does not become another by itself.
     fn refuse_another(&self, name: &ImageName, arch: Arch, before: Option<&Record>) -> Result<()> {
         let Ok(image) = Image::find(self.home, name, arch) else { return Ok(()) };
-        if before.is_some_and(|before| before.image == Some(image.manifest.disk.sha256)) {
+        if before.is_some_and(|before| before.is_of(&image)) {
             return Ok(());
         }
         Err(images::taken(name, arch))

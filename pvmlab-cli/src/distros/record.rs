@@ -60,7 +60,12 @@ impl Record {
 
     /// Whether this image was made of the download, and all its files are there.
     pub(crate) fn made(&self, image: &Image) -> bool {
-        self.image == Some(image.manifest.disk.sha256) && image.glance().is_none()
+        self.is_of(image) && image.glance().is_none()
+    }
+
+    /// Whether this image was made of the download.
+    pub(super) fn is_of(&self, image: &Image) -> bool {
+        image.manifest.disk.as_ref().is_some_and(|disk| self.image == Some(disk.sha256))
     }
 
     /// Whether the file itself is still kept.

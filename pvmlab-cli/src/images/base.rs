@@ -24,9 +24,9 @@ use crate::ui::Ui;
 /// It is raw and full of holes: QEMU reads it as fast as the image's own format, and it takes no second program to make.
 ///
 /// # Errors
-/// The image is corrupted, the disk is full, or somebody wants this to end; then nothing is left behind.
+/// The image has no disk or is corrupted, there is no space, or somebody wants this to end; then nothing is left behind.
 pub(crate) fn base_disk(image: &Image, interrupt: &Interrupt, ui: Ui) -> Result<PathBuf> {
-    let disk = &image.manifest.disk;
+    let disk = image.disk()?;
     let path = image.folder.join(name(disk));
     if fs::metadata(&path).is_ok_and(|file| file.len() == disk.raw_size) {
         return Ok(path);
@@ -35,8 +35,7 @@ pub(crate) fn base_disk(image: &Image, interrupt: &Interrupt, ui: Ui) -> Result<
     let progress = Progress::start(&what, disk.raw_size, interrupt, ui);
     if disk.raw_sha256.is_none() {
         // What it unpacks to is vouched for by what it is.
-        let [.., packed] = image.parts();
-        image.verify_part(packed, &Progress::start(&what, packed.size, interrupt, ui))?;
+        image.verify_part(disk.part(), &Progress::start(&what, disk.size, interrupt, ui))?;
     }
     unpack(&image.folder.join(disk.file.as_str()), disk, &path, &progress)?;
     Ok(path)
@@ -54,7 +53,7 @@ pub(super) fn name(disk: &DiskImage) -> String {
 /// # Errors
 /// A folder cannot be read, or a file belongs to somebody else.
 pub(super) fn prune(home: &Home, image: &Image) -> Result<()> {
-    let current = name(&image.manifest.disk);
+    let current = image.manifest.disk.as_ref().map(name);
     let mut needed = Vec::new();
     for path in entries(&home.vms())? {
         if path.extension().is_some_and(|extension| extension == "qcow2") {
@@ -67,7 +66,7 @@ pub(super) fn prune(home: &Home, image: &Image) -> Result<()> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
         let is_base = name.starts_with(PREFIX) && name.ends_with(SUFFIX);
         let is_needed = fs::canonicalize(&path).is_ok_and(|path| needed.contains(&path));
-        if is_base && name != current && !is_needed {
+        if is_base && current.as_deref() != Some(name) && !is_needed {
             removal::remove_path(&path)?;
         }
     }

@@ -4,9 +4,10 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::Context as _;
+use lab_model::{ImagePart, Sha256};
 
+use super::corrupted;
 use super::hashing;
-use super::{Part, corrupted};
 use crate::error::{Failure, Kind, Result};
 use crate::progress::Progress;
 
@@ -14,8 +15,8 @@ use crate::progress::Progress;
 ///
 /// # Errors
 /// The file is missing or corrupted, the disk is full, or `progress` was interrupted.
-pub(super) fn adopt(source: &Path, folder: &Path, part: Part<'_>, progress: &Progress<'_>) -> Result<()> {
-    let from = source.join(part.name);
+pub(super) fn adopt(source: &Path, folder: &Path, part: ImagePart<'_>, progress: &Progress<'_>) -> Result<()> {
+    let from = source.join(part.file.as_str());
     // A link would be taken as it is, and lead nowhere one day.
     let from = fs::canonicalize(&from).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Failure::new(Kind::NotFound, format!("there is no {}", from.display()))
@@ -25,17 +26,7 @@ pub(super) fn adopt(source: &Path, folder: &Path, part: Part<'_>, progress: &Pro
     if !from.is_file() {
         return Err(Failure::new(Kind::Failed, format!("{} is not a file", from.display())));
     }
-    let to = folder.join(part.name);
-    let found = match fs::hard_link(&from, &to) {
-        Ok(()) => hashing::file(&to, progress)?,
-        // Another file system, or another owner.
-        Err(_) => {
-            let mut copy = File::create_new(&to).with_context(|| format!("cannot write {}", to.display()))?;
-            let found = hashing::copy(&from, &mut copy, progress)?;
-            copy.sync_all().with_context(|| format!("cannot write {}", to.display()))?;
-            found
-        }
-    };
+    let found = second_name(&from, &folder.join(part.file.as_str()), progress)?;
     if found != (part.size, part.sha256) {
         return Err(corrupted(
             &from,
@@ -45,4 +36,19 @@ pub(super) fn adopt(source: &Path, folder: &Path, part: Part<'_>, progress: &Pro
         ));
     }
     Ok(())
+}
+
+/// Makes `to` the same file as `from`, or a copy of it; how long it is, and what it hashes to.
+///
+/// # Errors
+/// `from` cannot be read, the disk is full, or `progress` was interrupted.
+pub(super) fn second_name(from: &Path, to: &Path, progress: &Progress<'_>) -> Result<(u64, Sha256)> {
+    if fs::hard_link(from, to).is_ok() {
+        return hashing::file(to, progress);
+    }
+    // Another file system, or another owner.
+    let mut copy = File::create_new(to).with_context(|| format!("cannot write {}", to.display()))?;
+    let found = hashing::copy(from, &mut copy, progress)?;
+    copy.sync_all().with_context(|| format!("cannot write {}", to.display()))?;
+    Ok(found)
 }

@@ -143,7 +143,8 @@ fn write(
         arch: boot.arch(),
         kernel,
         initrd,
-        disk,
+        disk: Some(disk),
+        files: Vec::new(),
         kernel_arguments: boot.consoles().into_iter().map(str::to_owned).collect(),
         installed_arguments: boot.arguments.clone(),
     };
@@ -151,25 +152,20 @@ fn write(
     Ok(manifest)
 }
 
-fn write_file(folder: &Path, name: &str, content: &[u8]) -> Result<ImageFile> {
+/// Writes a file of an image, and says what a manifest says of it.
+pub(super) fn write_file(folder: &Path, name: &str, content: &[u8]) -> Result<ImageFile> {
     crate::file::replace(&folder.join(name), content)?;
     let file = name.parse().context("it is a plain name")?;
     Ok(ImageFile { file, size: content.len() as u64, sha256: Sha256(sha2::Sha256::digest(content).into()) })
 }
 
 fn report(source: &Source, boot: &Boot, manifest: &ImageManifest) -> String {
-    let disk = &manifest.disk;
+    let Boot { path, partition, by, .. } = boot;
+    let found = format!("{}: {path} on partition {partition} for {}, found by {by}", source.format, boot.arch());
+    let Some(disk) = &manifest.disk else { return found };
     let zeros = disk.chunks.iter().filter(|chunk| chunk.zero).count() * 100 / disk.chunks.len().max(1);
-    format!(
-        "{}: {} on partition {} for {}, found by {}; {} MiB of disk, {zeros} % of it zeros, in {} MiB",
-        source.format,
-        boot.path,
-        boot.partition,
-        boot.arch(),
-        boot.by,
-        disk.raw_size >> 20,
-        disk.size.div_ceil(1 << 20),
-    )
+    let (disk, packed) = (disk.raw_size >> 20, disk.size.div_ceil(1 << 20));
+    format!("{found}; {disk} MiB of disk, {zeros} % of it zeros, in {packed} MiB")
 }
 
 /// An image's name of a file's: `noble-server-cloudimg-arm64.img.xz` is `noble-server-cloudimg-arm64`.

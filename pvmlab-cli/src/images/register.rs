@@ -73,7 +73,7 @@ pub(crate) fn taken(name: &ImageName, arch: Arch) -> Failure {
 /// Takes every file of `source` over.
 fn take(source: &Image, target: &Path, progress: &Progress<'_>) -> Result<()> {
     place(target, |folder| {
-        for part in source.parts() {
+        for part in source.manifest.parts() {
             copy::adopt(&source.folder, folder, part, progress)?;
         }
         write_manifest(&source.manifest, folder)
@@ -108,9 +108,10 @@ pub(super) fn replace(
     let cannot = || format!("cannot write {}", there.folder.display());
     let new = tempfile::Builder::new().prefix(".new-").tempdir_in(&there.folder).with_context(cannot)?;
     let mut manifest = fill(new.path())?;
-    let ImageManifest { kernel, initrd, disk, .. } = &mut manifest;
-    let files = [(&mut kernel.file, kernel.sha256), (&mut initrd.file, initrd.sha256), (&mut disk.file, disk.sha256)];
-    for (file, sha256) in files {
+    let ImageManifest { kernel, initrd, disk, files, .. } = &mut manifest;
+    let disk = disk.as_mut().map(|disk| (&mut disk.file, disk.sha256));
+    let files = [kernel, initrd].into_iter().chain(files).map(|file| (&mut file.file, file.sha256));
+    for (file, sha256) in files.chain(disk) {
         let name = format!("{}-{file}", &sha256.to_string()[..16]).parse().context("it is a plain name")?;
         fs::rename(new.path().join(file.as_str()), there.folder.join(format!("{name}"))).with_context(cannot)?;
         *file = name;
@@ -118,9 +119,9 @@ pub(super) fn replace(
     File::open(&there.folder).and_then(|folder| folder.sync_all()).with_context(cannot)?;
     write_manifest(&manifest, &there.folder)?;
     let image = Image { folder: there.folder.clone(), manifest: manifest.clone() };
-    for old in there.parts() {
-        if image.parts().iter().all(|part| part.name != old.name) {
-            remove_path(&there.folder.join(old.name))?;
+    for old in there.manifest.parts() {
+        if image.manifest.parts().all(|part| part.file != old.file) {
+            remove_path(&there.path(old.file))?;
         }
     }
     base::prune(home, &image)?;
@@ -153,7 +154,7 @@ fn build<T>(target: &Path, parent: &Path, fill: impl FnOnce(&Path) -> Result<T>)
 /// Replaces, one by one, the files that are not what the manifest says.
 fn mend(source: &Image, there: &Image, progress: &Progress<'_>) -> Result<Registered> {
     let mut done = Registered::Already;
-    for part in there.parts() {
+    for part in there.manifest.parts() {
         match there.verify_part(part, progress) {
             Ok(()) => continue,
             Err(failure) if failure.kind() == Kind::Interrupted => return Err(failure),
@@ -161,13 +162,14 @@ fn mend(source: &Image, there: &Image, progress: &Progress<'_>) -> Result<Regist
         }
         let folder = tempfile::Builder::new().prefix(".new-").tempdir_in(&there.folder).context("cannot mend it")?;
         copy::adopt(&source.folder, folder.path(), part, progress)?;
-        let place = there.folder.join(part.name);
-        fs::rename(folder.path().join(part.name), &place)
+        let place = there.path(part.file);
+        fs::rename(folder.path().join(part.file.as_str()), &place)
             .with_context(|| format!("cannot write {}", place.display()))?;
         done = Registered::Mended;
     }
-    let base = there.folder.join(base::name(&there.manifest.disk));
-    let wrong = fs::metadata(&base).is_ok_and(|file| file.len() != there.manifest.disk.raw_size);
+    let Some(disk) = &there.manifest.disk else { return Ok(done) };
+    let base = there.folder.join(base::name(disk));
+    let wrong = fs::metadata(&base).is_ok_and(|file| file.len() != disk.raw_size);
     if wrong {
         fs::remove_file(&base).with_context(|| format!("cannot remove {}", base.display()))?;
     }

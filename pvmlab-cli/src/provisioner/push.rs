@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::Context as _;
-use lab_model::{FileName, Format, ImageFile, ImageManifest, MANIFEST_FILE, Sha256};
+use lab_model::{Format, ImageManifest, ImagePart, MANIFEST_FILE};
 
 use super::deploy::{append, send};
 use crate::error::{Failure, Kind, Result};
@@ -58,15 +58,18 @@ pub(crate) fn images(home: &Home, login: &Login, ui: Ui) -> Result<()> {
         if known.is_some_and(|known| known.text == image.text) {
             continue;
         }
-        let known = known.map(|known| known.files()).unwrap_or_default();
-        let (kept, sent): (Vec<_>, Vec<_>) = image.files().into_iter().partition(|file| known.contains(file));
-        let bytes: u64 = sent.iter().map(|file| file.bytes).sum();
+        let known: Vec<_> = known.iter().flat_map(|known| known.manifest.parts()).collect();
+        // What a file is for may have changed, and it is the same file.
+        let is_known =
+            |part: &ImagePart<'_>| known.iter().any(|known| ImagePart { kind: part.kind, ..*known } == *part);
+        let (kept, sent): (Vec<_>, Vec<_>) = image.manifest.parts().partition(is_known);
+        let bytes: u64 = sent.iter().map(|part| part.size).sum();
         ui.say(format_args!("sending {folder} to {} ({} MiB) …", login.machine(), bytes >> 20));
-        let kept: String = kept.iter().map(|file| format!(" {}", shell_quoted(file.name.as_str()))).collect();
+        let kept: String = kept.iter().map(|part| format!(" {}", shell_quoted(part.file.as_str()))).collect();
         let source = home.images().join(folder);
         send(login, &format!("{PROVISION} take-image {}{kept}", shell_quoted(folder)), |archive| {
             append(archive, MANIFEST_FILE, &image.text)?;
-            sent.iter().try_for_each(|file| append_file(archive, &source.join(file.name.as_str()), file))
+            sent.iter().try_for_each(|part| append_file(archive, &source.join(part.file.as_str()), *part))
         })?;
     }
     for folder in there.keys().filter(|folder| !here.contains_key(*folder)) {
@@ -83,25 +86,10 @@ struct Image {
     manifest: ImageManifest,
 }
 
-/// What tells one file of an image from another.
-#[derive(PartialEq, Eq)]
-struct Content {
-    name: FileName,
-    bytes: u64,
-    sha256: Sha256,
-}
-
 impl Image {
     fn read(text: Vec<u8>) -> Option<Self> {
         let manifest = ImageManifest::from_json(std::str::from_utf8(&text).ok()?).ok()?;
         Some(Self { text, manifest })
-    }
-
-    fn files(&self) -> Vec<Content> {
-        let ImageManifest { kernel, initrd, disk, .. } = &self.manifest;
-        let boot = [kernel, initrd].map(|ImageFile { file, size, sha256 }| (file, *size, *sha256));
-        let files = boot.into_iter().chain([(&disk.file, disk.size, disk.sha256)]);
-        files.map(|(name, bytes, sha256)| Content { name: name.clone(), bytes, sha256 }).collect()
     }
 }
 
@@ -152,13 +140,13 @@ fn images_at(login: &Login) -> Result<BTreeMap<String, Image>> {
     Ok(images)
 }
 
-fn append_file(archive: &mut tar::Builder<&mut dyn io::Write>, path: &Path, content: &Content) -> io::Result<()> {
+fn append_file(archive: &mut tar::Builder<&mut dyn io::Write>, path: &Path, part: ImagePart<'_>) -> io::Result<()> {
     let file = File::open(path)?;
-    if file.metadata()?.len() != content.bytes {
+    if file.metadata()?.len() != part.size {
         return Err(io::Error::other(format!("{} is not as its manifest says", path.display())));
     }
     let mut header = tar::Header::new_gnu();
-    header.set_size(content.bytes);
+    header.set_size(part.size);
     header.set_mode(0o644);
-    archive.append_data(&mut header, content.name.as_str(), file)
+    archive.append_data(&mut header, part.file.as_str(), file)
 }

@@ -101,11 +101,7 @@ impl Lab {
         let mut raw = vec![0; 2 << 20];
         raw[..512].fill(7);
         let disk = zstd::encode_all(&raw[..], 1).expect("packed");
-        let part = |file: &str, bytes: &[u8]| {
-            fs::write(folder.join(file), bytes).expect("written");
-            let sha256 = hex(&sha2::Sha256::digest(bytes));
-            serde_json::json!({"file": file, "size": bytes.len(), "sha256": sha256})
-        };
+        let part = |file, bytes| part(&folder, file, bytes);
         let (kernel, initrd, mut disk) =
             (part("vmlinuz", b"kernel"), part("initrd.img", b"initrd"), part("disk.raw.zst", &disk));
         disk["chunk-size"] = raw.len().into();
@@ -116,6 +112,19 @@ impl Lab {
         let manifest = serde_json::json!({
             "name": name, "arch": arch, "kernel": kernel, "initrd": initrd, "disk": disk,
             "kernel-arguments": ["console=ttyAMA0"],
+        });
+        fs::write(folder.join("manifest.json"), manifest.to_string()).expect("written");
+        folder
+    }
+
+    /// A folder with an image that has no disk but a file of its own.
+    pub fn image_without_disk(&self, name: &str, arch: &str) -> PathBuf {
+        let folder = self.folder.path().join("built").join(name).join(arch);
+        fs::create_dir_all(&folder).expect("made");
+        let part = |file, bytes| part(&folder, file, bytes);
+        let manifest = serde_json::json!({
+            "name": name, "arch": arch, "kernel": part("linux", b"kernel"), "initrd": part("initrd.gz", b"initrd"),
+            "files": [part("stage2.img", b"stage2")],
         });
         fs::write(folder.join("manifest.json"), manifest.to_string()).expect("written");
         folder
@@ -176,9 +185,11 @@ impl Lab {
         files
     }
 
-    /// Replaces a definition by whatever a person may write.
+    /// Writes into the home whatever a person may write.
     pub fn write(&self, file: &str, text: &str) {
-        fs::write(self.home().join(file), text).expect("written");
+        let path = self.home().join(file);
+        fs::create_dir_all(path.parent().expect("it is in the home")).expect("made");
+        fs::write(path, text).expect("written");
     }
 }
 
@@ -200,6 +211,12 @@ fn walk(root: &Path, folder: &Path, files: &mut Vec<String>) {
             files.push(path.strip_prefix(root).expect("inside").to_str().expect("text").to_owned());
         }
     }
+}
+
+/// Writes a file of an image, and what its manifest says of it.
+fn part(folder: &Path, file: &str, bytes: &[u8]) -> serde_json::Value {
+    fs::write(folder.join(file), bytes).expect("written");
+    serde_json::json!({"file": file, "size": bytes.len(), "sha256": hex(&sha2::Sha256::digest(bytes))})
 }
 
 fn hex(bytes: &[u8]) -> String {

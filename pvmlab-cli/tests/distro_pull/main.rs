@@ -84,6 +84,23 @@ fn a_connection_that_breaks_again_and_again_gets_there() {
 }
 
 #[test]
+fn parts_of_an_image_come_by_their_urls_and_go_on_where_they_broke_off() {
+    let (lab, server) = lab();
+    fs::write(lab.folder().join("linux"), vendor::x86_64()).expect("written");
+    let initrd = format!("{}#sha256:{}", server.url(IMAGE), server_digest(&first_file()));
+    let add = ["distro", "add", "--name", "netboot", "--arch", "x86_64", "--kernel", "linux", "--initrd", &initrd];
+    server.fail([Fault::Cut(CHUNK)]);
+
+    let said = run(&lab, &server, &add);
+
+    assert!(said.contains("registered image `netboot` for x86_64, without a disk"), "{said}");
+    assert_eq!(server.requests(), [IMAGE.to_owned(), format!("{IMAGE} bytes={CHUNK}-")]);
+    assert!(fs::read(lab.home().join("images/netboot/x86_64/initrd.img")).expect("read") == DISKS[0]);
+    let left: Vec<_> = lab.files().into_iter().filter(|file| file.starts_with("downloads/")).collect();
+    assert_eq!(left, [""; 0]);
+}
+
+#[test]
 fn ctrl_c_keeps_what_came_and_the_next_pull_goes_on() {
     let (lab, server) = lab();
     server.fail([Fault::Hold(CHUNK)]);

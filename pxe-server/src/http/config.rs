@@ -6,8 +6,10 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
 use lab_model::{
-    AfterInstall, FileName, ImageFile, ImageManifest, InstallerConfig, Kexec, MacAddr, Machine, RemoteDisk, RemoteFile,
+    AfterInstall, DiskImage, FileName, ImageFile, ImageManifest, InstallerConfig, Kexec, MacAddr, Machine, RemoteDisk,
+    RemoteFile,
 };
+use pxe_proto::boot;
 
 use super::State;
 use super::client::Client;
@@ -30,11 +32,15 @@ pub(super) async fn config(
     let Some(image) = state.images.borrow().image(name, machine.arch).cloned() else {
         return Err(Refusal::not_found(format!("the image {name} for {} is not on the server", machine.arch)));
     };
-    Ok(Json(write(&machine, &image.manifest, &state)))
+    let Some(disk) = &image.manifest.disk else {
+        let refusal = boot::Refusal::NoDisk { machine: machine.name.clone(), image: name.clone() };
+        return Err(Refusal::not_found(refusal.to_string()));
+    };
+    Ok(Json(write(&machine, &image.manifest, disk, &state)))
 }
 
-fn write(machine: &Machine, manifest: &ImageManifest, state: &State) -> InstallerConfig {
-    let ImageManifest { name, arch, kernel, initrd, disk, installed_arguments, .. } = manifest;
+fn write(machine: &Machine, manifest: &ImageManifest, disk: &DiskImage, state: &State) -> InstallerConfig {
+    let ImageManifest { name, arch, kernel, initrd, installed_arguments, .. } = manifest;
     let url = |file: &FileName| state.base.image(name, *arch, file, machine.mac);
     let remote = |file: &ImageFile| RemoteFile { url: url(&file.file), size: file.size, sha256: file.sha256 };
     let kexec = installed_arguments.as_ref().filter(|_| machine.after_install == AfterInstall::Kexec);

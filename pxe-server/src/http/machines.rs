@@ -64,8 +64,9 @@ impl<'a> View<'a> {
         let attempt = timeline.and_then(Timeline::latest);
         let boot = boot::decide(machine, &self.profiles, &Asker::default());
         let image = boot.image();
-        let image_available = image.is_none_or(|(image, arch)| self.state.images.borrow().image(image, arch).is_some());
-        let circumstances = Circumstances { machine, profiles: &self.profiles, image_available };
+        let found = image.and_then(|(image, arch)| self.state.images.borrow().image(image, arch).cloned());
+        let manifest = found.as_deref().map(|image| &image.manifest);
+        let circumstances = Circumstances { machine, profiles: &self.profiles, manifest };
         let diagnosis = diagnose(timeline, circumstances, self.now);
         MachineStatus {
             name: machine.map(|machine| machine.name.clone()),

@@ -37,12 +37,14 @@ pub(super) async fn script(
     let asker = Asker { found: arch.as_deref().and_then(boot::built_for), chosen };
     let boot = boot::decide(machine.as_deref(), &profiles, &asker);
     let image = boot.image().and_then(|(image, arch)| state.images.borrow().image(image, arch).cloned());
+    let manifest = image.as_deref().map(|image| &image.manifest);
+    let boot = boot.with(manifest);
     let text = boot::script(
         &boot,
         &Scene {
             mac,
             machine: machine.as_deref(),
-            manifest: image.as_deref().map(|image| &image.manifest),
+            manifest,
             profiles: &profiles,
             server: state.server,
             base: state.base,

@@ -77,6 +77,26 @@ async fn a_script_says_when_the_image_is_missing_or_the_processor_is_another() {
 }
 
 #[tokio::test]
+async fn an_image_without_a_disk_is_served_and_never_installed() {
+    let mut lab = Lab::new().await;
+
+    let config = lab.get("/config/52:54:00:aa:00:04").await;
+    assert_eq!(config.status, StatusCode::NOT_FOUND);
+    assert!(config.text().starts_with("kiosk cannot be installed with the image netboot, which has no disk"));
+    let script = lab.get("/ipxe?mac=52:54:00:aa:00:04&arch=arm64").await;
+    assert!(script.text().contains("name a profile of kind"), "{}", script.text());
+    let (_, what) = lab.event().await;
+    assert_eq!(what, What::Script { boot: "refuse".to_owned() });
+    let file = lab.get("/images/netboot/aarch64/stage2.img?mac=52:54:00:aa:00:04").await;
+    assert_eq!(file.text(), "stage2");
+    let (_, what) = lab.event().await;
+    assert_eq!(what, What::Fetch { file: FetchedFile::ImageFile, bytes: 6 });
+    let status: MachineReport = serde_json::from_slice(&lab.get("/machines/kiosk").await.body).expect("a report");
+    let failure = status.machine.failure.expect("it says why");
+    assert!(failure.starts_with("kiosk cannot be installed"), "{failure}");
+}
+
+#[tokio::test]
 async fn the_installer_can_fetch_all_that_its_configuration_names() {
     let lab = Lab::new().await;
 
@@ -285,9 +305,12 @@ async fn people_see_what_became_of_each_machine() {
 
     let status: LabStatus = serde_json::from_slice(&lab.get("/machines").await.body).expect("a status");
     let seen: Vec<_> = status.machines.iter().map(|machine| (machine.mac, machine.stage)).collect();
-    assert_eq!(seen, [(DB, None), (SHOP, None), (WEB, Some(Stage::Script)), (STRANGER, Some(Stage::Script))]);
+    assert_eq!(
+        seen,
+        [(DB, None), (KIOSK, None), (SHOP, None), (WEB, Some(Stage::Script)), (STRANGER, Some(Stage::Script))]
+    );
     assert_eq!(status.machines[0].failure.as_deref(), Some("the image ubuntu-24.04 for x86_64 is not on the server"));
-    assert_eq!(status.machines[3].failure.as_deref(), Some("nobody has defined this machine"));
+    assert_eq!(status.machines[4].failure.as_deref(), Some("nobody has defined this machine"));
 
     for path in ["/machines/web", "/machines/52-54-00-aa-00-01"] {
         let report: MachineReport = serde_json::from_slice(&lab.get(path).await.body).expect("a report");
@@ -377,6 +400,7 @@ fn lease(last: u8, mac: MacAddr) -> LeaseRecord {
 const WEB: MacAddr = MacAddr::new([0x52, 0x54, 0, 0xaa, 0, 1]);
 const DB: MacAddr = MacAddr::new([0x52, 0x54, 0, 0xaa, 0, 2]);
 const SHOP: MacAddr = MacAddr::new([0x52, 0x54, 0, 0xaa, 0, 3]);
+const KIOSK: MacAddr = MacAddr::new([0x52, 0x54, 0, 0xaa, 0, 4]);
 const STRANGER: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 0x99]);
 const DISK: &str = "/images/debian-12/aarch64/disk.zst?mac=52:54:00:aa:00:01";
 
@@ -399,6 +423,7 @@ impl Lab {
         let folder = tempfile::tempdir().expect("a folder");
         let disk: Vec<u8> = (0..bytes / 4).flat_map(u32::to_le_bytes).collect();
         images::tests::fill(&folder.path().join("images"), &disk);
+        images::tests::fill_without_disk(&folder.path().join("images"));
         std::fs::write(folder.path().join("secret"), "secret text").expect("a file");
         let catalogue = images::tests::read(&folder.path().join("images"));
         let inventory = watch::channel(Arc::new(inventory())).1;
@@ -493,7 +518,8 @@ fn inventory() -> Inventory {
     let db = "name = 'db'\narch = 'x86_64'\nmac = '52:54:00:aa:00:02'\nip = '10.77.0.20'\npxeboot = true\n\
               distro = 'ubuntu-24.04'\n";
     let shop = "name = 'shop'\narch = 'aarch64'\nmac = '52:54:00:aa:00:03'\npxeboot = true\nprofile = 'menu'\n";
-    let files = [("web.toml", web), ("db.toml", db), ("shop.toml", shop)]
+    let kiosk = "name = 'kiosk'\narch = 'aarch64'\nmac = '52:54:00:aa:00:04'\npxeboot = true\ndistro = 'netboot'\n";
+    let files = [("web.toml", web), ("db.toml", db), ("shop.toml", shop), ("kiosk.toml", kiosk)]
         .map(|(file, text)| DefinitionFile { file: file.to_owned(), text: Ok(text.to_owned()) });
     Inventory::build(&files, "10.77.0.1/24".parse().expect("a network"), &Inventory::default())
 }

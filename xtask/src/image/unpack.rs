@@ -21,7 +21,8 @@ pub(crate) fn unpack(folder: &Path, file: &Path) -> Result<ImageManifest> {
     let manifest = std::fs::read_to_string(folder.join(MANIFEST_FILE))
         .with_context(|| format!("there is no image in {}", folder.display()))?;
     let manifest = ImageManifest::from_json(&manifest)?;
-    let packed = folder.join(manifest.disk.file.as_str());
+    let image = manifest.disk.as_ref().with_context(|| format!("the image in {} has no disk", folder.display()))?;
+    let packed = folder.join(image.file.as_str());
     let packed = File::open(&packed).with_context(|| format!("cannot open {}", packed.display()))?;
     let mut raw = zstd::Decoder::new(packed)?;
     let mut disk = File::create(file).with_context(|| format!("cannot create {}", file.display()))?;
@@ -34,7 +35,7 @@ pub(crate) fn unpack(folder: &Path, file: &Path) -> Result<ImageManifest> {
             disk.write_all(piece).with_context(|| format!("cannot write {}", file.display()))?;
         }
     }
-    disk.set_len(manifest.disk.raw_size)?;
+    disk.set_len(image.raw_size)?;
     Ok(manifest)
 }
 

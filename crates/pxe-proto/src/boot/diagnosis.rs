@@ -4,7 +4,7 @@
 //! heard last says where to look.
 
 use jiff::{SignedDuration, Timestamp};
-use lab_model::{Arch, Firmware, ImageName, Machine, Stage};
+use lab_model::{Arch, Firmware, ImageManifest, ImageName, Machine, Stage};
 
 use super::{Asker, Attempt, Boot, Profiles, Timeline, decide};
 
@@ -15,8 +15,8 @@ pub struct Circumstances<'a> {
     pub machine: Option<&'a Machine>,
     /// The profiles, one of which may be its own.
     pub profiles: &'a Profiles,
-    /// Whether its image is there to be installed; `true` for a machine without image.
-    pub image_available: bool,
+    /// The manifest of the image that it boots; `None` where the server does not have it, or it boots none.
+    pub manifest: Option<&'a ImageManifest>,
 }
 
 /// Why a boot got no further.
@@ -33,10 +33,7 @@ pub struct Diagnosis {
 /// A boot that is on its way gets no diagnosis: only what was said, or a silence that is too long for its stage.
 pub fn diagnose(timeline: Option<&Timeline>, circumstances: Circumstances<'_>, now: Timestamp) -> Diagnosis {
     let Some(attempt) = timeline.and_then(Timeline::latest) else {
-        return match circumstances.boot(None).image() {
-            Some((image, arch)) if !circumstances.image_available => no_image(image, arch),
-            Some(_) | None => Diagnosis::default(),
-        };
+        return circumstances.unbootable(&circumstances.boot(None)).unwrap_or_default();
     };
     if let Some(said) = refused(attempt, circumstances) {
         return said;
@@ -60,7 +57,6 @@ fn refused(attempt: &Attempt, circumstances: Circumstances<'_>) -> Option<Diagno
     let helpless = attempt.firmware == Some(Firmware::Unsupported) && attempt.stage() < Some(Stage::Script);
     let boot = circumstances.boot(found);
     match &boot {
-        Boot::Refuse(refusal) => Some(Diagnosis { failure: Some(refusal.to_string()), hint: None }),
         Boot::Unknown if attempt.firmware.is_some() || attempt.boot.is_some() => {
             Some(says("nobody has defined this machine", "put a definition with its MAC address beside the others"))
         }
@@ -68,14 +64,22 @@ fn refused(attempt: &Attempt, circumstances: Circumstances<'_>) -> Option<Diagno
             "there is no boot program for this type of firmware",
             "BIOS, x86-64 UEFI and 64-bit Arm UEFI can boot from here; an iPXE of its own can too",
         )),
-        _ => boot.image().filter(|_| !circumstances.image_available).map(|(image, arch)| no_image(image, arch)),
+        boot => circumstances.unbootable(boot),
     }
 }
 
 impl Circumstances<'_> {
     /// What the machine is to boot; `found` is the processor that asked.
     fn boot(&self, found: Option<Arch>) -> Boot {
-        decide(self.machine, self.profiles, &Asker { found, chosen: None })
+        decide(self.machine, self.profiles, &Asker { found, chosen: None }).with(self.manifest)
+    }
+
+    /// What keeps this from being booted, which is known before anybody asks for it.
+    fn unbootable(&self, boot: &Boot) -> Option<Diagnosis> {
+        if let Boot::Refuse(refusal) = boot {
+            return Some(Diagnosis { failure: Some(refusal.to_string()), hint: None });
+        }
+        boot.image().filter(|_| self.manifest.is_none()).map(|(image, arch)| no_image(image, arch))
     }
 }
 
@@ -185,6 +189,7 @@ mod tests {
 
     use super::*;
     use crate::boot::Timelines;
+    use crate::boot::script::tests::manifest;
 
     #[test]
     fn each_silence_says_where_to_look() {
@@ -257,6 +262,31 @@ mod tests {
     }
 
     #[test]
+    fn an_image_without_a_disk_is_refused_before_the_machine_asks_and_after() {
+        let bare = ImageManifest { disk: None, ..manifest(&[]) };
+        let failure = |timelines: &Timelines, more: &str| {
+            let machine = machine(&format!("pxeboot = true\ndistro = 'debian-12'\n{more}"));
+            let circumstances = Circumstances { machine: Some(&machine), profiles: &profiles(), manifest: Some(&bare) };
+            diagnose(timelines.of(machine.mac).map(|timeline| &**timeline), circumstances, Timestamp::UNIX_EPOCH)
+                .failure
+        };
+        let mut asked = Timelines::default();
+        let script = What::Script { boot: "refuse".into() };
+        asked.record(&Event { at: Timestamp::UNIX_EPOCH, mac: MAC, machine: None, what: script });
+
+        for timelines in [Timelines::default(), asked] {
+            assert_eq!(
+                failure(&timelines, "").as_deref(),
+                Some(
+                    "web cannot be installed with the image debian-12, which has no disk: name a profile of kind \
+                     `installer` or `live` as `profile` in its definition, or an image with a disk as `distro`"
+                )
+            );
+            assert_eq!(failure(&timelines, "profile = 'live'"), None);
+        }
+    }
+
+    #[test]
     fn an_operating_system_that_nobody_defined_is_nobodys_failure() {
         assert_eq!(at(&[ack(Firmware::Os)], 3600, None, true).failure, None);
     }
@@ -313,19 +343,18 @@ mod tests {
         machine: Option<&Machine>,
         image_available: bool,
     ) -> Diagnosis {
-        let mac = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
         let second = |second| Timestamp::from_second(second).expect("a time in 1970");
         let mut timelines = Timelines::default();
         for (number, what) in (0..).zip(events) {
-            timelines.record(&Event { at: second(number), mac, machine: None, what: what.clone() });
+            timelines.record(&Event { at: second(number), mac: MAC, machine: None, what: what.clone() });
         }
         let now = second(events.len() as i64 - 1 + silence);
-        diagnose(
-            timelines.of(mac).map(|timeline| &**timeline),
-            Circumstances { machine, profiles, image_available },
-            now,
-        )
+        let manifest = image_available.then(|| manifest(&[]));
+        let circumstances = Circumstances { machine, profiles, manifest: manifest.as_ref() };
+        diagnose(timelines.of(MAC).map(|timeline| &**timeline), circumstances, now)
     }
+
+    const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
 
     fn offer(firmware: Firmware) -> What {
         What::Offer { address: Ipv4Addr::new(10, 77, 0, 10), firmware }

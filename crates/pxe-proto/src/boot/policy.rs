@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lab_model::{Arch, Firmware, ImageName, MacAddr, Machine, MachineName, ProfileName, Role};
+use lab_model::{Arch, Firmware, ImageManifest, ImageName, MacAddr, Machine, MachineName, ProfileName, Role};
 
 use super::profile::{Kind, Menu};
 use super::{BaseUrl, BootProgram, Profile, Profiles};
@@ -77,6 +77,17 @@ pub enum Refusal {
         machine: MachineName,
         /// Its profile.
         profile: ProfileName,
+    },
+    /// Its image is a kernel to be started, and it is to be installed with it.
+    #[error(
+        "{machine} cannot be installed with the image {image}, which has no disk: name a profile of kind `installer` or \
+         `live` as `profile` in its definition, or an image with a disk as `distro`"
+    )]
+    NoDisk {
+        /// The machine's name.
+        machine: MachineName,
+        /// What its definition says.
+        image: ImageName,
     },
     /// What was chosen is not on the machine's menu, or is not here.
     #[error("`{profile}` cannot be chosen for {machine}: correct `items` in the profile of its menu")]
@@ -205,6 +216,17 @@ pub fn directions(
 }
 
 impl Boot {
+    /// The decision, once it is known what the image consists of: what has no disk cannot be installed. `None` is an image
+    /// that is not here, and changes nothing.
+    pub fn with(self, manifest: Option<&ImageManifest>) -> Self {
+        match (self, manifest) {
+            (Self::Install { machine, image, .. }, Some(ImageManifest { disk: None, .. })) => {
+                Self::Refuse(Refusal::NoDisk { machine, image })
+            }
+            (boot, _) => boot,
+        }
+    }
+
     /// The decision in one word, for events and logs.
     pub fn word(&self) -> &'static str {
         match self {
@@ -230,6 +252,7 @@ impl Boot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::script::tests::manifest;
 
     #[test]
     fn dhcp_sends_each_firmware_where_it_can_go() {
@@ -346,6 +369,22 @@ mod tests {
             Directions::Nowhere,
             "firmware goes on to the disk at once"
         );
+    }
+
+    #[test]
+    fn an_image_without_a_disk_is_started_by_a_profile_and_never_installed() {
+        let whole = manifest(&[]);
+        let bare = ImageManifest { disk: None, ..whole.clone() };
+        let profiles = profiles(&[("rescue", "kind = 'live'\narguments = ''"), ("plain", "kind = 'image'")]);
+        let boots = |profile: &str, manifest| {
+            let machine = machine(&format!("arch = 'aarch64'\npxeboot = true\ndistro = 'debian-12'\n{profile}"));
+            decide(Some(&machine), &profiles, &Asker::default()).with(manifest).word()
+        };
+
+        for (profile, with_bare) in [("", "refuse"), ("profile = 'plain'", "refuse"), ("profile = 'rescue'", "live")] {
+            assert_eq!(boots(profile, Some(&bare)), with_bare, "{profile}");
+            assert_eq!(boots(profile, Some(&whole)), boots(profile, None), "{profile}");
+        }
     }
 
     fn boots(machine: &Machine, found: Option<Arch>) -> Boot {

@@ -218,7 +218,7 @@ fn is_plain_word(word: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::Ipv4Addr;
 
     use proptest::prelude::*;
@@ -362,7 +362,8 @@ mod tests {
         }
     }
 
-    fn manifest(arguments: &[&str]) -> ImageManifest {
+    /// The manifest of an image that can be installed.
+    pub(in crate::boot) fn manifest(arguments: &[&str]) -> ImageManifest {
         let digest = "0".repeat(64);
         let file = |name: &str| format!(r#"{{"file":"{name}","size":1,"sha256":"{digest}"}}"#);
         let text = format!(

@@ -13,9 +13,9 @@ use crate::ui::Ui;
 /// Lists the images of the lab, and what could be pulled besides.
 ///
 /// As JSON: `images`, each with `name`, `arch`, `state` (available: it could be pulled; pulled: the vendor's file is here;
-/// ready: machines can be made of it; outdated: that too, and the vendor had a newer one when `distro update` looked; broken,
-/// with `problem`), `bytes` (of all its files) and `disk-bytes` (the least size of a machine's disk), null where unknown; and
-/// `bad`, the folders that hold no image, each with `folder` and `problem`.
+/// ready: machines can boot it; outdated: that too, and the vendor had a newer one when `distro update` looked; broken,
+/// with `problem`), `bytes` (of all its files) and `disk-bytes` (the least size of a machine's disk; null also for an image
+/// without a disk, which profiles start), null where unknown; and `bad`, the folders that hold no image, each with `folder` and `problem`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pvmlab distro ls\n  pvmlab distro ls --json")]
 pub(crate) struct List {}
@@ -49,7 +49,7 @@ impl List {
                 None if outdated.contains(&(name.clone(), arch)) => State::Outdated,
                 None => State::Ready,
             };
-            let (bytes, disk_bytes) = (Some(image.size()), Some(image.manifest.disk.raw_size));
+            let (bytes, disk_bytes) = (Some(image.size()), image.manifest.disk.as_ref().map(|disk| disk.raw_size));
             put(Row { problem, bytes, disk_bytes, ..Row::new(name, arch, state) });
         }
         ui.data(&Listing { images: rows.into_values().collect(), bad }, |listing| {

@@ -93,21 +93,20 @@ impl Shown {
 fn describe(image: &Image) -> String {
     let manifest = &image.manifest;
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-    let disk = &manifest.disk;
-    format!(
-        "{} for {}\n  folder   {}\n  kernel   {} ({} MiB)\n  initrd   {} ({} MiB)\n  disk     {} ({} MiB, unpacked {} MiB)\n  \
-         kernel arguments   {}\n  files    {}\n",
-        manifest.name,
-        manifest.arch,
-        image.folder.display(),
-        manifest.kernel.file,
-        mib(manifest.kernel.size),
-        manifest.initrd.file,
-        mib(manifest.initrd.size),
-        disk.file,
-        mib(disk.size),
-        mib(disk.raw_size),
-        manifest.kernel_arguments.join(" "),
-        image.glance().unwrap_or_else(|| "all there".to_owned()),
-    )
+    let mut text = format!("{} for {}\n  folder   {}\n", manifest.name, manifest.arch, image.folder.display());
+    let files = manifest.files.iter().map(|file| ("file", file));
+    for (what, file) in [("kernel", &manifest.kernel), ("initrd", &manifest.initrd)].into_iter().chain(files) {
+        text += &format!("  {what:<8} {} ({} MiB)\n", file.file, mib(file.size));
+    }
+    text += &match &manifest.disk {
+        Some(disk) => format!(
+            "  disk     {} ({} MiB, unpacked {} MiB)\n  kernel arguments   {}\n",
+            disk.file,
+            mib(disk.size),
+            mib(disk.raw_size),
+            manifest.kernel_arguments.join(" ")
+        ),
+        None => "  disk     none: profiles of kind `installer` and `live` start its kernel\n".to_owned(),
+    };
+    text + &format!("  files    {}\n", image.glance().unwrap_or_else(|| "all there".to_owned()))
 }

@@ -45,6 +45,7 @@ pub(super) fn values(setting: &Setting<'_>, vars: &BTreeMap<String, String>) -> 
         ("server", server),
         ("documents", Value::from(base.documents(&machine.name))),
         ("seed", Value::from(base.seed_folder(&machine.name))),
+        ("events", Value::from(base.events(machine.mac))),
         ("up", Value::from(base.up(machine.mac))),
         ("user", Value::from(user)),
         // A name that comes twice is the machine's.
