@@ -8,6 +8,7 @@
 //! - `distros`: vendors' cloud images, and how they come here
 //! - `images`: the operating system images of the home; `disk`: the disks that are made from them
 //! - `profiles`: what machines boot beside an image, and what a machine gets by them
+//! - `cloud_init`: what a machine's owner tells it beside what the lab tells it
 //! - `host`: what this computer is and has; `hardware`: what a machine is built from
 //! - `network`: what machines' interfaces are plugged into; `qemu`: their emulators, from argv to power button
 //! - `provisioner`: the machine that serves the others: its seed, its server, what that says
@@ -19,6 +20,7 @@
 
 mod boot;
 mod cli;
+mod cloud_init;
 mod commands;
 mod declared;
 mod disk;
