@@ -6,7 +6,7 @@
 //! - `error`: what went wrong, what to do about it, and the exit code that says so
 //! - `store`: every machine of the lab, as the definitions in its home have them
 //! - `distros`: vendors' cloud images, and how they come here
-//! - `images`: the operating system images of the home; `disk`: the disks that are made from them
+//! - `images`: the operating system images of the home; `disk`: the disks that are made from them; `snapshot`, `clone`: what they were, and others like them
 //! - `profiles`: what machines boot beside an image, and what a machine gets by them
 //! - `cloud_init`: what a machine's owner tells it beside what the lab tells it
 //! - `host`: what this computer is and has; `hardware`: what a machine is built from
@@ -20,6 +20,7 @@
 
 mod boot;
 mod cli;
+mod clone;
 mod cloud_init;
 mod commands;
 mod declared;
@@ -42,6 +43,7 @@ mod progress;
 mod provisioner;
 mod qemu;
 mod removal;
+mod snapshot;
 mod ssh;
 mod store;
 mod table;
