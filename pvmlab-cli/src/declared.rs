@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::str::FromStr;
 
+use cloud_seed::Purpose;
 use lab_model::{Definition, MachineName, Role};
 
+use crate::cloud_init::{Files, Told};
 use crate::disk::{self, Size};
 use crate::error::{Failure, Kind, Result};
 use crate::hardware::Hardware;
@@ -16,7 +19,9 @@ use crate::lab_network::HostAddress;
 use crate::new_machine::NewMachine;
 use crate::plan::{Change, Present, Wanted};
 use crate::qemu::power;
+use crate::ssh;
 use crate::store::Store;
+use crate::ui::Ui;
 
 /// A machine that a lab file names.
 #[derive(Clone, Debug)]
@@ -28,12 +33,12 @@ pub(crate) struct Declared {
     pub(crate) new: NewMachine,
 }
 
-/// Every machine of a lab file, the provisioner first.
+/// Every machine of the lab file in `folder`, the provisioner first.
 ///
 /// # Errors
-/// A value makes no sense; the message names its key.
-pub(crate) fn machines(file: &LabFile) -> Result<Vec<Declared>> {
-    let targets = file.targets.iter().map(|(name, target)| of_target(name, target));
+/// A value makes no sense, and the message names its key; or a file that it names cannot be used.
+pub(crate) fn machines(file: &LabFile, folder: &Path, ui: Ui) -> Result<Vec<Declared>> {
+    let targets = file.targets.iter().map(|(name, target)| of_target(name, target, folder, ui));
     std::iter::once(of_provisioner(&file.provisioner)).chain(targets).collect()
 }
 
@@ -68,6 +73,7 @@ pub(crate) fn check(declared: &[Declared], home: &Home) -> Result<()> {
 /// # Errors
 /// A machine's disk or hardware cannot be read.
 pub(crate) fn present(store: &Store, home: &Home) -> Result<BTreeMap<MachineName, Present>> {
+    let lab_key = ssh::public_key(home).unwrap_or_default();
     let machines = store.machines().iter().map(|stored| {
         let (definition, machine) = (&stored.definition, &stored.machine);
         let hardware = Hardware::read(home, &machine.name, machine.role)?;
@@ -82,6 +88,10 @@ pub(crate) fn present(store: &Store, home: &Home) -> Result<BTreeMap<MachineName
             disk_bytes: disk::size(&home.disk(&machine.name))?.bytes(),
             memory_mib: hardware.memory_mib,
             cpus: hardware.cpus,
+            told: Told {
+                cloud_init: definition.cloud_init(),
+                ssh_keys: machine.ssh_keys.iter().filter(|key| **key != lab_key).cloned().collect(),
+            },
             running: power::running(home, &machine.name)?.is_some(),
         };
         Ok((machine.name.clone(), present))
@@ -110,6 +120,10 @@ pub(crate) fn change(name: &MachineName, changes: &[Change], home: &Home, _lock:
             Change::Disk(bytes) => larger = Some(Size::of_bytes(*bytes)),
             Change::Memory(mib) => hardware.memory_mib = *mib,
             Change::Cpus(count) => hardware.cpus = *count,
+            Change::CloudInit(Purpose::UserData, text) => definition.user_data = Some(text.clone()),
+            Change::CloudInit(Purpose::VendorData, text) => definition.vendor_data = Some(text.clone()),
+            Change::CloudInit(Purpose::NetworkConfig, text) => definition.network_config = Some(text.clone()),
+            Change::SshKeys(keys) => definition.ssh_key = ssh::with_lab_key(home, keys)?,
         }
     }
     if definition != stored.definition {
@@ -153,6 +167,7 @@ fn of_provisioner(declared: &DeclaredProvisioner) -> Result<Declared> {
         disk_bytes: size.map(Size::bytes),
         memory_mib: *memory_mib,
         cpus: *cpus,
+        ..Wanted::default()
     };
     let new = NewMachine {
         name: name.clone(),
@@ -168,12 +183,20 @@ fn of_provisioner(declared: &DeclaredProvisioner) -> Result<Declared> {
         memory_mib: *memory_mib,
         cpus: *cpus,
         network: None,
+        told: Told::default(),
     };
     Ok(Declared { name: name.clone(), wanted, new })
 }
 
-fn of_target(name: &MachineName, declared: &DeclaredTarget) -> Result<Declared> {
-    let DeclaredTarget { ip, ipv6, pxeboot, arch, mac, distro, profile, disk_size, memory_mib, cpus } = declared;
+fn of_target(name: &MachineName, declared: &DeclaredTarget, folder: &Path, ui: Ui) -> Result<Declared> {
+    let DeclaredTarget { ip, ipv6, pxeboot, arch, mac, distro, profile, disk_size, memory_mib, cpus, .. } = declared;
+    let files = Files {
+        user_data: declared.user_data.clone(),
+        vendor_data: declared.vendor_data.clone(),
+        network_config: declared.network_config.clone(),
+        ssh_keys: declared.ssh_keys.clone().unwrap_or_default(),
+    };
+    let told = files.read(folder, ui)?;
     let key = |key: &str| format!("targets.{name}.{key}");
     let ip: Option<HostAddress<Ipv4Addr>> = parsed(ip.as_deref(), &key("ip"))?;
     let ipv6: Option<HostAddress<Ipv6Addr>> = parsed(ipv6.as_deref(), &key("ipv6"))?;
@@ -189,6 +212,8 @@ fn of_target(name: &MachineName, declared: &DeclaredTarget) -> Result<Declared> 
         disk_bytes: size.map(Size::bytes),
         memory_mib: *memory_mib,
         cpus: *cpus,
+        cloud_init: told.cloud_init.clone(),
+        ssh_keys: declared.ssh_keys.as_ref().map(|_| told.ssh_keys.clone()),
     };
     let new = NewMachine {
         name: name.clone(),
@@ -204,6 +229,7 @@ fn of_target(name: &MachineName, declared: &DeclaredTarget) -> Result<Declared> 
         memory_mib: *memory_mib,
         cpus: *cpus,
         network: None,
+        told,
     };
     Ok(Declared { name: name.clone(), wanted, new })
 }

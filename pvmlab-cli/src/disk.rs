@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -96,7 +97,75 @@ pub(crate) fn grow(path: &Path, size: Size) -> Result<()> {
     run(Command::new("qemu-img").args(["resize", "-q", "-f", "qcow2"]).arg(path).arg(size.bytes().to_string()))
 }
 
+/// What is done with a snapshot inside of a disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Snapshot<'a> {
+    /// The disk as it is now gets this name.
+    Take(&'a str),
+    /// The disk becomes what it was then.
+    Restore(&'a str),
+    /// Nobody wants it any more.
+    Remove(&'a str),
+}
+
+/// Does it to its end: Ctrl-C does not reach the program that writes to the disk.
+///
+/// # Errors
+/// `qemu-img` is missing or failed; then the disk is as it was.
+pub(crate) fn snapshot(path: &Path, what: Snapshot<'_>) -> Result<()> {
+    let (option, name) = match what {
+        Snapshot::Take(name) => ("-c", name),
+        Snapshot::Restore(name) => ("-a", name),
+        Snapshot::Remove(name) => ("-d", name),
+    };
+    run(Command::new("qemu-img").args(["snapshot", "-q", option, name]).arg(path).process_group(0))
+}
+
+/// The names of a disk's snapshots, and when each was taken, in seconds since 1970. A disk that is being written may be asked.
+///
+/// # Errors
+/// `qemu-img` is missing or failed.
+pub(crate) fn snapshots(path: &Path) -> Result<Vec<(String, i64)>> {
+    #[derive(serde::Deserialize)]
+    struct Info {
+        #[serde(default)]
+        snapshots: Vec<Known>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Known {
+        name: String,
+        date_sec: i64,
+    }
+    let said =
+        output(Command::new("qemu-img").args(["info", "--force-share", "-f", "qcow2", "--output=json"]).arg(path))?;
+    let info: Info = serde_json::from_slice(&said)
+        .map_err(|error| anyhow::anyhow!("qemu-img says of {} what is not understood: {error}", path.display()))?;
+    Ok(info.snapshots.into_iter().map(|known| (known.name, known.date_sec)).collect())
+}
+
+/// Makes a disk at `to`, in the same folder as `from`, with what is on that one and without its snapshots; laid over the same disk.
+///
+/// # Errors
+/// `qemu-img` is missing or failed, for instance because the disk is full; then `to` is of no use.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut qemu_img = Command::new("qemu-img");
+    qemu_img.args(["convert", "-q", "-f", "qcow2", "-O", "qcow2"]);
+    if let Some(base) = base(from)? {
+        qemu_img.args(["-F", "raw", "-B"]).arg(base);
+    }
+    run(qemu_img.arg(from).arg(to))?;
+    std::fs::File::open(to)
+        .and_then(|disk| disk.sync_all())
+        .map_err(|error| anyhow::Error::from(error).context(format!("cannot write {}", to.display())).into())
+}
+
 fn run(qemu_img: &mut Command) -> Result<()> {
+    output(qemu_img).map(drop)
+}
+
+/// What it says, where it does not fail.
+fn output(qemu_img: &mut Command) -> Result<Vec<u8>> {
     let output = qemu_img.stdin(Stdio::null()).output().map_err(|error| {
         let failure = Failure::new(Kind::Missing, format!("cannot run qemu-img: {error}"));
         match error.kind() {
@@ -105,7 +174,7 @@ fn run(qemu_img: &mut Command) -> Result<()> {
         }
     })?;
     if output.status.success() {
-        return Ok(());
+        return Ok(output.stdout);
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.trim().trim_start_matches("qemu-img: ");

@@ -15,16 +15,28 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_by_pieces(path, [bytes])
 }
 
+/// As [`replace`], for who alone owns the file to read.
+///
+/// # Errors
+/// As [`replace`].
+pub(crate) fn replace_secret(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(path, [bytes], 0o600)
+}
+
 /// As [`replace`], without a copy of all that is written.
 ///
 /// # Errors
 /// As [`replace`].
 pub(crate) fn replace_by_pieces<'a>(path: &Path, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
+    write(path, pieces, 0o644)
+}
+
+fn write<'a>(path: &Path, pieces: impl IntoIterator<Item = &'a [u8]>, mode: u32) -> Result<()> {
     let folder = path.parent().context("a file is in a folder")?;
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
         pieces.into_iter().try_for_each(|piece| file.write_all(piece))?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         fs::File::open(folder)?.sync_all()

@@ -93,6 +93,16 @@ impl Home {
         self.vms().join(format!("{name}-vars.fd"))
     }
 
+    /// What belongs to a machine's snapshots beside its disk.
+    pub(crate) fn snapshots(&self, name: &MachineName) -> PathBuf {
+        self.root.join("configs/snapshots").join(name.as_str())
+    }
+
+    /// The UEFI variables of one of its snapshots.
+    pub(crate) fn snapshot_variables(&self, name: &MachineName, snapshot: &str) -> PathBuf {
+        self.snapshots(name).join(format!("{snapshot}-vars.fd"))
+    }
+
     /// Every image: `<name>/<arch>/manifest.json` and the files that it names.
     pub(crate) fn images(&self) -> PathBuf {
         self.root.join("images")

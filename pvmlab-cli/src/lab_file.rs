@@ -3,7 +3,7 @@
 //! What a file leaves out is nobody's wish: [`crate::plan`] compares only what is written here with what is there.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lab_model::{Arch, ImageName, Ipv4Net, MacAddr, MachineName, ProfileName};
 use serde::Deserialize;
@@ -71,6 +71,14 @@ pub(crate) struct DeclaredTarget {
     pub(crate) memory_mib: Option<u32>,
     /// How many processors it has.
     pub(crate) cpus: Option<u32>,
+    /// What cloud-init is told as user-data: a file, relative to the lab file's folder as the next ones are.
+    pub(crate) user_data: Option<PathBuf>,
+    /// What cloud-init is told as vendor-data.
+    pub(crate) vendor_data: Option<PathBuf>,
+    /// How it reaches its networks.
+    pub(crate) network_config: Option<PathBuf>,
+    /// Files with public keys that may log in beside the lab's own.
+    pub(crate) ssh_keys: Option<Vec<PathBuf>>,
 }
 
 impl LabFile {

@@ -6,8 +6,9 @@
 //! - `error`: what went wrong, what to do about it, and the exit code that says so
 //! - `store`: every machine of the lab, as the definitions in its home have them
 //! - `distros`: vendors' cloud images, and how they come here
-//! - `images`: the operating system images of the home; `disk`: the disks that are made from them
+//! - `images`: the operating system images of the home; `disk`: the disks that are made from them; `snapshot`, `clone`: what they were, and others like them
 //! - `profiles`: what machines boot beside an image, and what a machine gets by them
+//! - `cloud_init`: what a machine's owner tells it beside what the lab tells it
 //! - `host`: what this computer is and has; `hardware`: what a machine is built from
 //! - `network`: what machines' interfaces are plugged into; `qemu`: their emulators, from argv to power button
 //! - `provisioner`: the machine that serves the others: its seed, its server, what that says
@@ -19,6 +20,8 @@
 
 mod boot;
 mod cli;
+mod clone;
+mod cloud_init;
 mod commands;
 mod declared;
 mod disk;
@@ -40,6 +43,7 @@ mod progress;
 mod provisioner;
 mod qemu;
 mod removal;
+mod snapshot;
 mod ssh;
 mod store;
 mod table;

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use cloud_seed::{Seed, Subject, UserName};
 use lab_model::{Arch, Definition, ImageName, MacAddr, Machine, MachineName, ProfileName, Role};
 
+use crate::cloud_init::Told;
 use crate::disk::{self, Content, Size};
 use crate::error::{Failure, Kind, Result};
 use crate::hardware::Hardware;
@@ -47,6 +48,8 @@ pub(crate) struct NewMachine {
     pub(crate) cpus: Option<u32>,
     /// What is usual on this host otherwise.
     pub(crate) network: Option<Network>,
+    /// What its owner tells it.
+    pub(crate) told: Told,
 }
 
 impl NewMachine {
@@ -70,7 +73,7 @@ impl NewMachine {
         let store = Store::read(home)?;
         let arch = self.arch.map_or_else(host_arch, Ok)?;
         let mut definition = self.define(&store, arch)?;
-        definition.ssh_key = ssh::public_key(home)?;
+        definition.ssh_key = ssh::with_lab_key(home, &self.told.ssh_keys)?;
         let image = self.image(home, arch)?;
         definition.distro = image.as_ref().map(|image| image.manifest.name.clone());
         let machine = store.check_new(&definition)?;
@@ -120,7 +123,8 @@ impl NewMachine {
             distro: self.distro.clone(),
             profile: self.profile.clone(),
             ..Definition::new(self.name.clone(), arch, mac)
-        })
+        }
+        .with_cloud_init(self.told.cloud_init.clone()))
     }
 
     fn own_network(&self, ip: Option<HostAddress<Ipv4Addr>>) -> Result<LabNetwork> {
@@ -237,14 +241,14 @@ struct Parts<'a> {
 
 /// What is removed again unless everything was made.
 #[derive(Debug, Default)]
-struct Undo(Vec<PathBuf>);
+pub(crate) struct Undo(Vec<PathBuf>);
 
 impl Undo {
-    fn note(&mut self, path: PathBuf) {
+    pub(crate) fn note(&mut self, path: PathBuf) {
         self.0.push(path);
     }
 
-    fn forget(mut self) {
+    pub(crate) fn forget(mut self) {
         self.0.clear();
     }
 }
@@ -257,8 +261,11 @@ impl Drop for Undo {
     }
 }
 
-/// What a machine with a disk of its own is told at its first boot.
-fn write_seed(home: &Home, machine: &Machine, network: LabNetwork) -> Result<()> {
+/// What a machine with a disk of its own is told at its first boot; each time it is another instance to cloud-init.
+///
+/// # Errors
+/// The disk is full.
+pub(crate) fn write_seed(home: &Home, machine: &Machine, network: LabNetwork) -> Result<()> {
     let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
     let instance = format!("{}-{}", machine.name, began.as_millis());
     let up_url = format!("http://{}/machines/{}/up", network.ipv4.address(), machine.mac);
@@ -266,9 +273,9 @@ fn write_seed(home: &Home, machine: &Machine, network: LabNetwork) -> Result<()>
     let folder = home.seed(&machine.name);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for (document, text) in seed.files() {
-        file::replace(&folder.join(document), text.as_bytes())?;
+        file::replace_secret(&folder.join(document), text.as_bytes())?;
     }
-    Ok(file::replace(&home.seed_image(&machine.name), &cloud_seed::iso(&seed))?)
+    Ok(file::replace_secret(&home.seed_image(&machine.name), &cloud_seed::iso(&seed))?)
 }
 
 /// A path inside the home as a disk sees it.
@@ -276,7 +283,9 @@ fn beside(home: &Home, path: &Path) -> PathBuf {
     path.strip_prefix(home.root()).map_or_else(|_| path.to_owned(), |inside| Path::new("..").join(inside))
 }
 
-fn check_prefix<A: Into<IpAddr>>(address: Option<HostAddress<A>>, lab: u8) -> Result<()> {
+/// # Errors
+/// The address says another network than the lab's.
+pub(crate) fn check_prefix<A: Into<IpAddr>>(address: Option<HostAddress<A>>, lab: u8) -> Result<()> {
     let Some(HostAddress { address, prefix: Some(prefix) }) = address else { return Ok(()) };
     if prefix == lab {
         return Ok(());

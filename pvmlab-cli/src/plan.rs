@@ -6,7 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use lab_model::{Arch, ImageName, MacAddr, MachineName, ProfileName};
+use cloud_seed::Purpose;
+use lab_model::{Arch, CloudInit, Document, ImageName, MacAddr, MachineName, ProfileName};
+
+use crate::cloud_init::Told;
 
 /// A machine as somebody wants it; `None`: as it is, or by default where it is yet to be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +25,9 @@ pub(crate) struct Wanted {
     pub(crate) disk_bytes: Option<u64>,
     pub(crate) memory_mib: Option<u32>,
     pub(crate) cpus: Option<u32>,
+    pub(crate) cloud_init: CloudInit,
+    /// Beside the lab's own.
+    pub(crate) ssh_keys: Option<Vec<String>>,
 }
 
 /// A machine as it is.
@@ -37,6 +43,7 @@ pub(crate) struct Present {
     pub(crate) disk_bytes: u64,
     pub(crate) memory_mib: u32,
     pub(crate) cpus: u32,
+    pub(crate) told: Told,
     pub(crate) running: bool,
 }
 
@@ -60,6 +67,8 @@ pub(crate) enum Change {
     Disk(u64),
     Memory(u32),
     Cpus(u32),
+    CloudInit(Purpose, Document),
+    SshKeys(Vec<String>),
 }
 
 /// Why something that is declared is not done.
@@ -127,6 +136,16 @@ impl Plan {
             Some(bytes) => changes.push(Change::Disk(bytes)),
             None => {}
         }
+        let (told, documents) = (&present.told.cloud_init, &wanted.cloud_init);
+        for (purpose, wanted, is) in [
+            (Purpose::UserData, &documents.user_data, &told.user_data),
+            (Purpose::VendorData, &documents.vendor_data, &told.vendor_data),
+            (Purpose::NetworkConfig, &documents.network_config, &told.network_config),
+        ] {
+            let differs = wanted.clone().filter(|wanted| is.as_ref() != Some(wanted));
+            changes.extend(differs.map(|document| Change::CloudInit(purpose, document)));
+        }
+        changes.extend(differs(&wanted.ssh_keys, &present.told.ssh_keys).map(Change::SshKeys));
         let hardware = [
             differs(&wanted.memory_mib, &present.memory_mib).map(Change::Memory),
             differs(&wanted.cpus, &present.cpus).map(Change::Cpus),
@@ -174,6 +193,10 @@ impl fmt::Display for Change {
             Self::Disk(bytes) => write!(f, "disk of {} MiB", bytes >> 20),
             Self::Memory(mib) => write!(f, "memory of {mib} MiB"),
             Self::Cpus(count) => write!(f, "{count} processors"),
+            Self::CloudInit(purpose, _) => write!(f, "{purpose}, from its next installation on"),
+            Self::SshKeys(keys) => {
+                write!(f, "SSH keys beside the lab's: {}, from its next installation on", keys.len())
+            }
         }
     }
 }
@@ -245,6 +268,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_machine_is_told_changes_for_its_next_installation() {
+        let document = |text: &str| Some(Document::from(text.to_owned()));
+        let told = |user_data| CloudInit { user_data: document(user_data), ..CloudInit::default() };
+        let present = Present { told: Told { cloud_init: told("#!/bin/sh"), ssh_keys: vec![] }, ..present() };
+        let changes = |cloud_init, ssh_keys| {
+            let wanted = Wanted { cloud_init, ssh_keys, ..Wanted::default() };
+            plan(&[(name("web"), wanted)], &there("web", present.clone())).steps
+        };
+
+        assert_eq!(changes(told("#!/bin/sh"), Some(vec![])), []);
+        assert_eq!(changes(CloudInit::default(), None), [], "what is left out stays");
+        let [Step::Change(_, changes)] = &changes(told("#!/bin/bash"), Some(vec!["ssh-ed25519 AAAA a".to_owned()]))[..]
+        else {
+            panic!("one step");
+        };
+        let said: Vec<_> = changes.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            ["user-data, from its next installation on", "SSH keys beside the lab's: 1, from its next installation on"]
+        );
+    }
+
+    #[test]
     fn no_step_loses_a_disk() {
         let wanted = Wanted { arch: Some(Arch::X86_64), disk_bytes: Some(1 << 30), ..Wanted::default() };
 
@@ -292,6 +338,7 @@ mod tests {
             disk_bytes: 15 << 30,
             memory_mib: 2048,
             cpus: 2,
+            told: Told::default(),
             running: true,
         }
     }

@@ -60,6 +60,7 @@ fn files(home: &Home, name: &MachineName) -> Vec<PathBuf> {
         home.vms().join(format!("{name}.toml")),
         home.disk(name),
         home.firmware_variables(name),
+        home.snapshots(name),
         home.hardware(name),
         home.seed(name),
         home.seed_image(name),

@@ -155,6 +155,16 @@ pub(crate) fn public_key(home: &Home) -> Result<String> {
     Ok(key.trim().to_owned())
 }
 
+/// The lines of a definition's `ssh_key`: the lab's own key, then those of others.
+///
+/// # Errors
+/// The lab has no key.
+pub(crate) fn with_lab_key(home: &Home, others: &[String]) -> Result<String> {
+    let own = public_key(home)?;
+    let others = others.iter().filter(|key| **key != own);
+    Ok(others.fold(own.clone(), |lines, key| format!("{lines}\n{key}")))
+}
+
 /// One word as a shell reads it literally.
 pub(crate) fn shell_quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&byte);

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use cloud_seed::UserName;
 use lab_model::{ImageManifest, Inventory, Machine};
 use pxe_proto::boot::{self, Asker, Boot, Profiles};
 
@@ -86,6 +87,7 @@ impl Report {
             }
         };
         problems.extend(profiles.problems().iter().map(|problem| format!("{}/{problem}", config.profiles().display())));
+        problems.extend(document_problems(&inventory, &config.seed.user));
         problems.extend(boot_problems(&config.images(), &catalogue, &inventory, &profiles));
         problems.extend(image_problems(&config.images(), &catalogue, depth));
         let images =
@@ -117,6 +119,15 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+/// What cloud-init would not understand of what its owner tells a machine.
+fn document_problems(inventory: &Inventory, user: &UserName) -> Vec<String> {
+    let problem = |machine: &Arc<Machine>| {
+        let (purpose, finding) = cloud_seed::check_all(&machine.cloud_init, user).err()?;
+        Some(format!("{}: {purpose}: {finding}", machine.name))
+    };
+    inventory.machines().filter_map(problem).collect()
 }
 
 /// What keeps machines from getting what they are to boot.

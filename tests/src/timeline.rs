@@ -42,6 +42,7 @@ pub fn describe(what: &What) -> String {
         What::Script { boot } => format!("iPXE has its script: {boot}"),
         What::Fetch { file, bytes } => format!("fetched {}: {bytes} bytes", fetched(*file)),
         What::FetchAborted { file, bytes } => format!("broke off fetching {} after {bytes} bytes", fetched(*file)),
+        What::FetchRefused { file, reason } => format!("was refused {}: {reason}", fetched(*file)),
         What::Installer(report) => {
             let mut text = format!("installer: {}", phase(report.phase));
             if let Some(percent) = report.percent {

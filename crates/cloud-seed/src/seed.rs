@@ -1,9 +1,10 @@
 //! The four documents for one machine.
 
-use lab_model::Machine;
+use lab_model::{CloudInit, Document, Machine};
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use crate::UserName;
+use crate::multipart::{Part, multipart};
 use crate::quote::quoted;
 
 /// The NoCloud documents of one installation of one machine.
@@ -11,9 +12,9 @@ use crate::quote::quoted;
 pub struct Seed {
     /// Which machine this is.
     pub meta_data: String,
-    /// Who may log in.
+    /// Who may log in, and what its owner wants it to be.
     pub user_data: String,
-    /// How it reaches the lab (network configuration version 2).
+    /// How it reaches its networks: the lab's by DHCP (network configuration version 2) unless its owner says otherwise.
     pub network_config: String,
     /// What the lab wants to know of it.
     pub vendor_data: String,
@@ -43,11 +44,20 @@ impl Seed {
             instance => subject.instance,
             up_url => subject.up_url,
         };
+        let CloudInit { user_data, vendor_data, network_config } = &subject.machine.cloud_init;
         Self {
             meta_data: render(include_str!("../../../cloud-init/target/meta-data.j2"), &values),
-            user_data: render(include_str!("../../../cloud-init/target/user-data.j2"), &values),
-            network_config: render(include_str!("../../../cloud-init/target/network-config.j2"), &values),
-            vendor_data: render(include_str!("../../../cloud-init/target/vendor-data.j2"), &values),
+            user_data: self::user_data(user_data.as_ref(), &values),
+            network_config: match network_config {
+                Some(theirs) => theirs.text().to_owned(),
+                None => render(include_str!("../../../cloud-init/target/network-config.j2"), &values),
+            },
+            vendor_data: {
+                let ours = render(include_str!("../../../cloud-init/target/vendor-data.j2"), &values);
+                vendor_data
+                    .as_ref()
+                    .map_or(ours.clone(), |theirs| multipart(&[Part::Ours(&ours), Part::Theirs(theirs.text())]))
+            },
         }
     }
 
@@ -59,6 +69,21 @@ impl Seed {
             ("user-data", &self.user_data),
             ("vendor-data", &self.vendor_data),
         ]
+    }
+}
+
+/// Theirs comes between two parts of ours: what it says replaces the settings of the first, and to the users that it makes the
+/// second adds the one by whom the lab logs in.
+fn user_data(theirs: Option<&Document>, values: &Value) -> String {
+    let ours = |login: bool, settings: bool| {
+        let values = context! { login, settings, ..values.clone() };
+        render(include_str!("../../../cloud-init/target/user-data.j2"), &values)
+    };
+    match theirs {
+        None => ours(true, true),
+        Some(theirs) => {
+            multipart(&[Part::Ours(&ours(false, true)), Part::Theirs(theirs.text()), Part::Ours(&ours(true, false))])
+        }
     }
 }
 
@@ -132,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn what_its_owner_wrote_is_merged_with_ours() {
+        let documents = "user_data = '#!/bin/sh'\nvendor_data = '#cloud-config'\nnetwork_config = 'version: 2'";
+
+        let seed = seed(&defined(&format!("ssh_key = 'ssh-ed25519 AAAAC3 ann@host'\n{documents}")));
+
+        insta::assert_snapshot!(seed.files().map(|(name, text)| format!("--- {name}\n{text}")).concat());
+    }
+
+    #[test]
     fn every_document_is_yaml() {
         let seed = seed(&machine("ssh-ed25519 AAAAC3 a"));
 
@@ -148,7 +182,11 @@ mod tests {
     }
 
     fn machine(ssh_key: &str) -> Machine {
-        let text = format!("name = 'web'\narch = 'aarch64'\nmac = '52:54:00:00:00:01'\nssh_key = \"{ssh_key}\"");
+        defined(&format!("ssh_key = \"{ssh_key}\""))
+    }
+
+    fn defined(more: &str) -> Machine {
+        let text = format!("name = 'web'\narch = 'aarch64'\nmac = '52:54:00:00:00:01'\n{more}");
         let definition = Definition::parse(&text, Format::Toml).expect("a definition");
         Machine::new(&definition, "10.77.0.1/24".parse().expect("a network")).expect("a machine")
     }

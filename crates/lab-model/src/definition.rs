@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Arch, ImageName, MacAddr, MachineName, ProfileName};
+use crate::{Arch, CloudInit, Document, ImageName, MacAddr, MachineName, ProfileName};
 
 /// A machine as written; every value has its type, but nothing has been checked against the network or other machines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +70,15 @@ pub struct Definition {
     /// Whether its installer starts with a shell on the console, and installs when that is left.
     #[serde(default, skip_serializing_if = "is_false")]
     pub installer_shell: bool,
+    /// What its system is told beside what the lab tells it: cloud-init's user-data, of any kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_data: Option<Document>,
+    /// The same as vendor-data, which user-data goes before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor_data: Option<Document>,
+    /// How its system reaches its networks, cloud-init's version 1 or 2; DHCP on the lab network when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_config: Option<Document>,
 }
 
 /// What a machine is in the lab.
@@ -151,7 +160,25 @@ impl Definition {
             wipe: false,
             after_install: AfterInstall::default(),
             installer_shell: false,
+            user_data: None,
+            vendor_data: None,
+            network_config: None,
         }
+    }
+
+    /// Its cloud-init documents.
+    pub fn cloud_init(&self) -> CloudInit {
+        CloudInit {
+            user_data: self.user_data.clone(),
+            vendor_data: self.vendor_data.clone(),
+            network_config: self.network_config.clone(),
+        }
+    }
+
+    /// The same definition with these documents.
+    pub fn with_cloud_init(self, documents: CloudInit) -> Self {
+        let CloudInit { user_data, vendor_data, network_config } = documents;
+        Self { user_data, vendor_data, network_config, ..self }
     }
 
     /// Reads one definition.
@@ -161,7 +188,7 @@ impl Definition {
     pub fn parse(text: &str, format: Format) -> Result<Self, MalformedDefinition> {
         match format {
             Format::Json => from_json(text),
-            Format::Toml => toml::from_str(text).map_err(|error| MalformedDefinition(error.to_string())),
+            Format::Toml => toml::from_str(text).map_err(|error| MalformedDefinition(toml_error(&error, text))),
         }
     }
 }
@@ -180,6 +207,15 @@ fn from_json(text: &str) -> Result<Definition, MalformedDefinition> {
     })?;
     reader.end().map_err(|error| MalformedDefinition(error.to_string()))?;
     Ok(definition)
+}
+
+/// Quotes the line that is wrong, but none of a definition with documents: anybody may be told what is wrong with it.
+fn toml_error(error: &toml::de::Error, text: &str) -> String {
+    if !["user_data", "vendor_data", "network_config"].iter().any(|key| text.contains(key)) {
+        return error.to_string();
+    }
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -235,6 +271,15 @@ mod tests {
         let definition = Definition::parse(text, Format::Toml).expect("a definition by hand");
 
         assert_eq!((definition.arch, definition.role, definition.pxeboot), (Arch::X86_64, Role::Target, true));
+    }
+
+    #[test]
+    fn an_error_quotes_nothing_of_a_document() {
+        let text = "name = 'web'\nuser_data = \"\"\"\n#cloud-config\npassword: \\secret\n\"\"\"\n";
+
+        let error = Definition::parse(text, Format::Toml).expect_err("no escape").to_string();
+
+        assert!(error.starts_with("line 4: ") && !error.contains("secret"), "{error}");
     }
 
     #[test]

@@ -89,6 +89,13 @@ pub enum What {
         /// How many bytes it can have at most.
         bytes: u64,
     },
+    /// It asked for a file over HTTP that it does not get.
+    FetchRefused {
+        /// Which file.
+        file: FetchedFile,
+        /// Why, in words.
+        reason: String,
+    },
     /// Its installer said how far it is.
     Installer(InstallerReport),
     /// Its installed system said that it is up.
@@ -211,7 +218,8 @@ impl What {
                 Phase::Boot => Stage::Installed,
             }),
             Self::Up => Some(Stage::Up),
-            Self::Nak { .. } | Self::Decline { .. } | Self::TransferFailed { .. } | Self::FetchAborted { .. } => None,
+            Self::Nak { .. } | Self::Decline { .. } | Self::TransferFailed { .. } => None,
+            Self::FetchAborted { .. } | Self::FetchRefused { .. } => None,
         }
     }
 
@@ -221,7 +229,9 @@ impl What {
             Self::Nak { reason, .. } | Self::TransferFailed { reason, .. } => Some(reason),
             Self::Installer(report) => report.failure.as_deref(),
             Self::Offer { .. } | Self::Ack { .. } | Self::Decline { .. } | Self::Transfer { .. } => None,
-            Self::Script { .. } | Self::Fetch { .. } | Self::FetchAborted { .. } | Self::Up => None,
+            Self::Script { .. } | Self::Fetch { .. } | Self::FetchAborted { .. } => None,
+            // Whom it is not for is kept from a file by this, and nobody from booting.
+            Self::FetchRefused { .. } | Self::Up => None,
         }
     }
 }

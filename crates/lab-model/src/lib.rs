@@ -12,6 +12,7 @@ mod text;
 
 mod arch;
 mod chunk;
+mod cloud_init;
 mod definition;
 mod disk;
 mod event;
@@ -30,6 +31,7 @@ pub use arch::{Arch, NotArch};
 pub use chunk::{
     CHUNK_SIZE_MAX, CHUNK_SIZE_UNIT, Chunk, InvalidChunks, Placed, placed as placed_chunks, validate as validate_chunks,
 };
+pub use cloud_init::{CloudInit, Document};
 pub use definition::{AfterInstall, Definition, Format, MalformedDefinition, Role};
 pub use disk::{DiskName, NotDiskName};
 pub use event::{Event, FetchedFile, InstallerReport, Phase, Stage, What};
@@ -39,7 +41,7 @@ pub use installer::{
 };
 pub use inventory::{DefinitionFile, Inventory, Problem, Reason};
 pub use mac::{MacAddr, NotMacAddr};
-pub use machine::{Invalid, Machine};
+pub use machine::{Invalid, Machine, ssh_keys};
 pub use manifest::{
     Compression, DiskImage, FILE_NAME as MANIFEST_FILE, FileName, ImageFile, ImageManifest, ImagePart, InvalidManifest,
     NotFileName, NotSha256, Sha256,

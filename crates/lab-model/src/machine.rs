@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::definition::{AfterInstall, Definition, Role};
-use crate::{Arch, DiskName, ImageName, Ipv4Net, MacAddr, MachineName, NotDiskName, ProfileName};
+use crate::{Arch, CloudInit, DiskName, ImageName, Ipv4Net, MacAddr, MachineName, NotDiskName, ProfileName};
 
 /// A machine of the lab. Whoever holds one need not check it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Machine {
     pub after_install: AfterInstall,
     /// Whether its installer starts with a shell on the console.
     pub installer_shell: bool,
+    /// What its owner tells cloud-init.
+    pub cloud_init: CloudInit,
 }
 
 /// What keeps a definition from being a machine; the message names the key, its value and what was expected.
@@ -118,11 +120,12 @@ impl Machine {
             image,
             profile,
             vars: definition.vars.clone(),
-            ssh_keys: ssh_keys(&definition.ssh_key)?,
+            ssh_keys: ssh_keys(&definition.ssh_key).map_err(Invalid::SshKey)?,
             disk,
             wipe: definition.wipe,
             after_install: definition.after_install,
             installer_shell: definition.installer_shell,
+            cloud_init: definition.cloud_init(),
         })
     }
 }
@@ -137,7 +140,11 @@ fn parse_address<A: FromStr>(text: &str, longest_prefix: u8) -> Option<Option<A>
     address.parse().ok().filter(|_| plain).map(Some)
 }
 
-fn ssh_keys(text: &str) -> Result<Vec<String>, Invalid> {
+/// The public keys of an `authorized_keys` file, a line each, without comments.
+///
+/// # Errors
+/// The number of the first line that is none.
+pub fn ssh_keys(text: &str) -> Result<Vec<String>, usize> {
     let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|(at, line)| {
@@ -147,7 +154,7 @@ fn ssh_keys(text: &str) -> Result<Vec<String>, Invalid> {
             });
             let key = words.next().is_some_and(|word| word.starts_with("AAAA"));
             let clean = !line.chars().any(char::is_control);
-            if key_type && key && clean { Ok(line.to_owned()) } else { Err(Invalid::SshKey(at + 1)) }
+            if key_type && key && clean { Ok(line.to_owned()) } else { Err(at + 1) }
         })
         .collect()
 }

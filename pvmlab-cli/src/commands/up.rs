@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lab_model::{MachineName, Role};
 
@@ -46,7 +46,8 @@ pub(crate) struct Up {
 impl Up {
     pub(crate) fn run(self, home: &Home, ui: Ui) -> Result<()> {
         let file = LabFile::read(&self.file)?;
-        let declared = declared::machines(&file)?;
+        let folder = self.file.parent().unwrap_or(Path::new(""));
+        let declared = declared::machines(&file, folder, ui)?;
         let lock = home.lock()?;
         let store = Store::read(home)?;
         store.warn(ui);

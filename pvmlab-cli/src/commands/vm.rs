@@ -1,6 +1,7 @@
 //! `pvmlab vm …`: the machines of the lab.
 
 pub(crate) mod clean;
+pub(crate) mod clone;
 pub(crate) mod console;
 pub(crate) mod copy;
 pub(crate) mod create;
@@ -8,7 +9,10 @@ pub(crate) mod events;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod reinstall;
+pub(crate) mod restore;
 pub(crate) mod shell;
+pub(crate) mod snapshot;
+pub(crate) mod snapshots;
 pub(crate) mod start;
 pub(crate) mod stop;
 
@@ -32,6 +36,10 @@ pub(crate) enum Vm {
     Copy(copy::Copy),
     Events(events::Events),
     Logs(logs::Logs),
+    Snapshot(snapshot::Take),
+    Snapshots(snapshots::Snapshots),
+    Restore(restore::Restore),
+    Clone(clone::Clone),
     Clean(clean::Clean),
 }
 
@@ -48,6 +56,10 @@ impl Vm {
             Self::Copy(copy) => return copy.run(home),
             Self::Events(events) => events.run(home, ui)?,
             Self::Logs(logs) => logs.run(home, ui)?,
+            Self::Snapshot(take) => take.run(home, ui)?,
+            Self::Snapshots(snapshots) => snapshots.run(home, ui)?,
+            Self::Restore(restore) => restore.run(home, ui)?,
+            Self::Clone(clone) => clone.run(home, ui)?,
             Self::Clean(clean) => clean.run(home, ui)?,
         }
         Ok(ExitCode::SUCCESS)

@@ -52,6 +52,11 @@ impl Client {
         Err(Refusal::forbidden(reason))
     }
 
+    /// Whether all that is known of the client is that it has a machine's address: as every program on that machine has.
+    pub(super) fn is_whoever_has_its_address(self, state: &State) -> bool {
+        state.clients.is_some() && !self.is_here(state)
+    }
+
     /// The machine that has the client's address: who holds it counts, even where it is reserved for another.
     fn own(self, state: &State) -> Option<MacAddr> {
         let IpAddr::V4(address) = self.0.ip() else { return None };

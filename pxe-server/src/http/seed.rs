@@ -7,9 +7,11 @@ use axum::extract::{Path, Query, State as Extract};
 use axum::response::{IntoResponse, Response};
 use cloud_seed::{Seed, Subject};
 use http::Method;
-use lab_model::{FetchedFile, Machine, MachineName, RemoteFile, Sha256};
+use lab_model::{FetchedFile, Machine, MachineName, RemoteFile, Sha256, What};
+use pxe_proto::boot::{self, Asker};
 use serde::Deserialize;
 use sha2::Digest as _;
+use tracing::info;
 
 use super::State;
 use super::client::Client;
@@ -41,6 +43,9 @@ pub(super) async fn document(
         return Err(Refusal::not_found(format!("nobody has defined a machine {name}")));
     };
     client.admit(&machine, &state)?;
+    if client.is_whoever_has_its_address(&state) {
+        check_due(&machine, &state)?;
+    }
     let instance = match instance {
         None => current_instance(&machine, &state),
         Some(instance) if instance.len() <= MAX_INSTANCE_BYTES => instance,
@@ -68,6 +73,20 @@ pub(super) fn remote(machine: &Machine, state: &State) -> RemoteFile {
         size: iso.len() as u64,
         sha256: Sha256(sha2::Sha256::digest(&iso).into()),
     }
+}
+
+/// Asks whether the machine may still have its seed; the timeline says why it may not.
+fn check_due(machine: &Machine, state: &State) -> Result<(), Refusal> {
+    let timelines = state.journal.snapshot();
+    let handover = timelines.of(machine.mac).map(|timeline| timeline.handover()).unwrap_or_default();
+    let boot = boot::decide(Some(machine), &state.profiles.borrow(), &Asker::default());
+    handover.check(&boot).map_err(|handed_over| {
+        let reason = handed_over.to_string();
+        info!(machine = %machine.name, mac = %machine.mac, reason, "seed refused");
+        let refusal = Refusal::forbidden(format!("no seed for {}: {reason}", machine.name));
+        state.journal.record(machine.mac, What::FetchRefused { file: FetchedFile::Seed, reason });
+        refusal
+    })
 }
 
 fn seed(machine: &Machine, instance: &str, state: &State) -> Seed {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use lab_model::{
-    DefinitionFile, Event, FetchedFile, InstallerConfig, InstallerReport, Inventory, LabStatus, MacAddr, MachineReport,
-    Phase, Sha256, Stage, What,
+    DefinitionFile, Event, FetchedFile, Firmware, InstallerConfig, InstallerReport, Inventory, LabStatus, MacAddr,
+    MachineReport, Phase, Sha256, Stage, What,
 };
 use pxe_proto::boot::{BaseUrl, BootProgram, Profiles};
 use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};

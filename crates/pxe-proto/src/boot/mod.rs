@@ -2,13 +2,14 @@
 //!
 //! [`decide`] is the one place that says what a machine boots. [`directions`] is its answer in DHCP's words, [`script()`] in
 //! iPXE's. A [`Profile`] is what people write about that, [`Profiles`] are all of them. A [`Timeline`] is what a machine's events add up
-//! to, and [`diagnose`] says in a sentence where it stands.
+//! to, and [`diagnose`] says in a sentence where it stands. [`Handover`] is whether a machine may still have its seed.
 //!
 //! Deliberately not here: which addresses machines get (`dhcp`), and the files themselves, which the server holds.
 
 mod base_url;
 mod boot_program;
 mod diagnosis;
+mod handover;
 mod policy;
 pub mod profile;
 mod profiles;
@@ -18,6 +19,7 @@ mod timeline;
 pub use base_url::{BaseUrl, NotBaseUrl};
 pub use boot_program::BootProgram;
 pub use diagnosis::{Circumstances, Diagnosis, diagnose};
+pub use handover::{HandedOver, Handover};
 pub use policy::{Asker, Boot, Directions, Refusal, built_for, decide, directions};
 pub use profile::Profile;
 pub use profiles::Profiles;

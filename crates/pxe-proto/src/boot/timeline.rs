@@ -7,6 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lab_model::{Event, FetchedFile, Firmware, MacAddr, Stage, What};
 
+use super::Handover;
+
 /// Every machine that was seen lately, and how its boots went. Its memory is bounded, whatever the network sends.
 ///
 /// A clone is a snapshot: it costs one pointer for each machine.
@@ -20,6 +22,7 @@ pub struct Timelines {
 pub struct Timeline {
     attempts: VecDeque<Attempt>,
     address: Option<Ipv4Addr>,
+    handover: Handover,
     defined: bool,
 }
 
@@ -105,12 +108,18 @@ impl Timeline {
         self.address
     }
 
+    /// How far the machine's seed is on its way to it.
+    pub fn handover(&self) -> Handover {
+        self.handover
+    }
+
     fn record(&mut self, event: &Event) {
         self.defined = event.machine.is_some();
         let memory = if self.defined { OF_A_DEFINED_MACHINE } else { OF_A_STRANGER };
         if let What::Ack { address, .. } = event.what {
             self.address = Some(address);
         }
+        self.handover = self.handover.after(&event.what);
         if self.latest().is_none_or(|attempt| attempt.ends_before(&event.what)) {
             while self.attempts.len() >= memory.attempts {
                 self.attempts.pop_front();
@@ -157,7 +166,8 @@ impl Attempt {
             // Where another server gives addresses, the script is the first that we hear of a boot.
             What::Script { .. } => stage > Some(Stage::Script),
             What::Transfer { .. } | What::TransferFailed { .. } | What::Nak { .. } | What::Decline { .. } => false,
-            What::Fetch { .. } | What::FetchAborted { .. } | What::Installer(_) | What::Up => false,
+            What::Fetch { .. } | What::FetchAborted { .. } | What::FetchRefused { .. } => false,
+            What::Installer(_) | What::Up => false,
         }
     }
 
@@ -171,7 +181,7 @@ impl Attempt {
             What::Installer(report) => self.percent = report.percent.or(self.percent),
             What::Offer { .. } | What::Ack { .. } | What::Nak { .. } | What::Decline { .. } => {}
             What::Transfer { .. } | What::TransferFailed { .. } | What::Up => {}
-            What::Fetch { .. } | What::FetchAborted { .. } => {}
+            What::Fetch { .. } | What::FetchAborted { .. } | What::FetchRefused { .. } => {}
         }
         if let Some(stage) = event.what.stage() {
             if self.stage().is_none_or(|reached| reached < stage) {

@@ -3,6 +3,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use clap_complete::ArgValueCompleter;
 use lab_model::{Arch, ImageName, MacAddr, MachineName, Role};
 
+use crate::cloud_init::Told;
 use crate::commands::completion;
 use crate::disk::Size;
 use crate::error::Result;
@@ -71,6 +72,7 @@ impl Create {
             memory_mib: self.memory,
             cpus: self.cpus,
             network: self.network,
+            told: Told::default(),
         };
         let machine = new.create(home, &lock, ui)?;
         ui.say(format_args!("made provisioner `{}`", machine.name));

@@ -1,8 +1,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
 use clap_complete::ArgValueCompleter;
 use lab_model::{Arch, ImageName, MacAddr, MachineName, ProfileName, Role};
 
+use crate::cloud_init::Files;
 use crate::commands::completion;
 use crate::disk::Size;
 use crate::error::Result;
@@ -23,6 +25,7 @@ use crate::ui::Ui;
   pvmlab vm create web --pxeboot
   pvmlab vm create web --pxeboot --distro debian-12 --arch x86_64
   pvmlab vm create rescue --pxeboot --profile alpine
+  pvmlab vm create web --pxeboot --user-data web.yaml --ssh-key ~/.ssh/id_ed25519.pub
   pvmlab vm create db --ip 10.77.0.20 --disk-size 40G --memory 4096")]
 pub(crate) struct Create {
     /// Its name: 1 to 63 of a-z, 0-9 and -.
@@ -61,10 +64,13 @@ pub(crate) struct Create {
     /// this host otherwise.
     #[arg(long, value_name = "KIND")]
     network: Option<Network>,
+    #[command(flatten)]
+    told: Files,
 }
 
 impl Create {
     pub(crate) fn run(self, home: &Home, ui: Ui) -> Result<()> {
+        let told = self.told.read(Path::new(""), ui)?;
         let lock = home.lock()?;
         removal::sweep(home, &lock)?;
         let new = NewMachine {
@@ -81,6 +87,7 @@ impl Create {
             memory_mib: self.memory,
             cpus: self.cpus,
             network: self.network,
+            told,
         };
         let machine = new.create(home, &lock, ui)?;
         drop(lock);

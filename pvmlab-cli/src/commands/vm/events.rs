@@ -85,6 +85,7 @@ fn words(what: &What) -> String {
         What::Script { boot } => format!("has its boot script: {boot}"),
         What::Fetch { file, bytes } => format!("has its {}, {bytes} bytes", name(file)),
         What::FetchAborted { file, bytes } => format!("breaks off its {} after {bytes} bytes", name(file)),
+        What::FetchRefused { file, reason } => format!("does not get its {}: {reason}", name(file)),
         What::Installer(report) => {
             let phase = name(&report.phase);
             let percent = report.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();

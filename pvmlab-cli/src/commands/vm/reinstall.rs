@@ -14,7 +14,7 @@ use crate::ui::Ui;
 
 /// Installs a machine anew over the network: what is on its disk is lost.
 ///
-/// It is switched off, gets a blank disk of the same size, and is started.
+/// It is switched off, gets a blank disk of the same size, and is started. Its snapshots go with the old disk.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pvmlab vm reinstall web --wait\n  pvmlab vm reinstall web --distro debian-12")]
 pub(crate) struct Reinstall {
@@ -41,6 +41,10 @@ impl Reinstall {
         let before = start::before_start(stored, &store, home, ui)?;
         stop::tell(&self.name, power::off(home, &self.name, OffPatience::default())?, ui);
         blank(&self.name, home)?;
+        // What it was told by an attached seed, as a clone is, would go before what the installer tells it.
+        for gone in [home.snapshots(&self.name), home.seed(&self.name), home.seed_image(&self.name)] {
+            crate::removal::remove_path(&gone)?;
+        }
         ssh::forget(home, &self.name)?;
         boot::start(stored, boot::Start::default(), home, &lock, &interrupt)?;
         drop(lock);

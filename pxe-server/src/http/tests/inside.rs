@@ -56,6 +56,30 @@ async fn what_is_a_machines_own_goes_to_its_address_alone() {
 }
 
 #[tokio::test]
+async fn who_runs_on_an_installed_machine_does_not_get_its_seed() {
+    let mut lab = leased().await;
+    let fetch = async |state: &State, client| get(state, client, "/cloud-init/web/seed.iso").await;
+    for phase in [Phase::Seed, Phase::Boot] {
+        let report = InstallerReport { phase, percent: None, failure: None, detail: None };
+        lab.state.journal.record(WEB, What::Installer(report));
+        lab.event().await;
+    }
+
+    let refused = fetch(&lab.state, WEBS).await;
+
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let reason =
+        "its installer has put it on the disk already: the next boot from the network gets it again".to_owned();
+    assert_eq!(refused.text(), format!("no seed for web: {reason}\n"));
+    assert_eq!(lab.event().await, (WEB, What::FetchRefused { file: FetchedFile::Seed, reason }));
+    assert_eq!(fetch(&lab.state, HERE).await.status, StatusCode::OK, "at the server");
+    lab.event().await;
+    lab.state.journal.record(WEB, What::Ack { address: WEBS.into(), firmware: Firmware::UefiArm64 });
+    lab.event().await;
+    assert_eq!(fetch(&lab.state, WEBS).await.status, StatusCode::OK, "another boot from the network");
+}
+
+#[tokio::test]
 async fn who_holds_an_address_counts_before_whom_it_is_reserved_for() {
     let mut lab = leased().await;
     let mut known = Clients::default();
