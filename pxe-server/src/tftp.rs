@@ -8,6 +8,7 @@
 
 mod carrier;
 mod listener;
+mod outbox;
 mod sockets;
 #[cfg(test)]
 mod tests;

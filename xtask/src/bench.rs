@@ -6,16 +6,21 @@
 mod boot;
 mod image;
 mod original;
+mod processor;
 mod provisioner;
 mod report;
 mod server;
+mod site;
+mod table;
+mod tftp;
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use lab_model::Arch;
 use lab_tests::Supplies;
 
+use self::report::Outcome;
 use crate::{
     packages::{self, Consent},
     privilege, supplies,
@@ -76,6 +81,14 @@ enum Bench {
         #[arg(long, default_value = "10", value_parser = clap::value_parser!(u8).range(1..=200))]
         runs: u8,
     },
+    /// Files by TFTP, beside atftpd, tftpd-hpa and dnsmasq.
+    ///
+    /// One client behind a way of 5 ms, and a hundred next door, with windows and without; all servers take turns.
+    Tftp {
+        /// How often each is measured.
+        #[arg(long, default_value = "5", value_parser = clap::value_parser!(u8).range(1..=50))]
+        runs: u8,
+    },
 }
 
 /// Runs `cargo xtask bench`.
@@ -87,15 +100,16 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
         ensure!(status.success(), "the bench failed ({status})");
         return Ok(());
     }
-    let report = match arguments.bench {
-        Bench::Boot { arch, runs } => boot::measure(arch, runs, &supplies)?,
-        Bench::Image { arch, runs } => image::measure(arch, runs, &supplies)?,
-        Bench::Provisioner { arch, runs } => provisioner::measure(arch, runs, &supplies)?,
-        Bench::Server { runs } => server::measure(runs, &supplies)?,
+    let report: Box<dyn Outcome> = match arguments.bench {
+        Bench::Boot { arch, runs } => Box::new(boot::measure(arch, runs, &supplies)?),
+        Bench::Image { arch, runs } => Box::new(image::measure(arch, runs, &supplies)?),
+        Bench::Provisioner { arch, runs } => Box::new(provisioner::measure(arch, runs, &supplies)?),
+        Bench::Server { runs } => Box::new(server::measure(runs, &supplies)?),
+        Bench::Tftp { runs } => Box::new(tftp::measure(runs, &supplies)?),
     };
     println!("{report}");
     if let Some(file) = &arguments.json {
-        report.write(file)?;
+        fs::write(file, report.json()? + "\n").with_context(|| format!("cannot write {}", file.display()))?;
     }
     let missed = report.missed();
     ensure!(!arguments.check || missed.is_empty(), "missed: {}", missed.join(", "));
@@ -120,13 +134,18 @@ impl Bench {
                 supplies::gather_provisioners(&[*arch], &[*arch], consent)
             }
             Self::Server { .. } => supplies::gather(&[], consent),
+            Self::Tftp { .. } => {
+                packages::require(packages::PEERS, consent)?;
+                tftp::Peers::fetch()?;
+                supplies::gather(&[], consent)
+            }
         }
     }
 
     /// Machines of a lab of virtual machines need no privilege, as their emulators have the network.
     fn makes_a_network(&self) -> bool {
         match self {
-            Self::Boot { .. } | Self::Server { .. } => true,
+            Self::Boot { .. } | Self::Server { .. } | Self::Tftp { .. } => true,
             Self::Image { .. } | Self::Provisioner { .. } => false,
         }
     }

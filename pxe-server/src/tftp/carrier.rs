@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,8 +10,10 @@ use pxe_proto::tftp::{Action, ErrorCode, Outcome, Packet, Progress, ReadRequest,
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tracing::debug;
+
+use super::outbox::{Outbox, Together};
 
 /// A transfer under way.
 #[derive(Debug)]
@@ -21,10 +23,7 @@ pub(super) struct Carrier {
     transfer: Transfer<Bytes>,
     /// Requests that came to the listening port from this client.
     requests: mpsc::Receiver<ReadRequest>,
-    /// The packet to send; one buffer for all of them.
-    packet: Vec<u8>,
-    /// Whether the packet still waits for room in the socket.
-    unsent: bool,
+    outbox: Outbox,
     /// What came in last.
     datagram: [u8; DATAGRAM_MAX],
     alarm: Pin<Box<Sleep>>,
@@ -48,6 +47,7 @@ impl Carrier {
         socket: UdpSocket,
         transfer: Transfer<Bytes>,
         requests: mpsc::Receiver<ReadRequest>,
+        together: Together,
     ) -> Self {
         let alarm = Box::pin(sleep_until(transfer.poll_timeout().into()));
         Self {
@@ -55,8 +55,7 @@ impl Carrier {
             socket,
             transfer,
             requests,
-            packet: Vec::new(),
-            unsent: false,
+            outbox: Outbox::new(together),
             datagram: [0; DATAGRAM_MAX],
             alarm,
             next: None,
@@ -65,18 +64,20 @@ impl Carrier {
 
     /// Carries the transfer to its end.
     pub(super) async fn run(mut self, shutdown: CancellationToken) -> Ended {
+        // One for the whole transfer: each would take its place in a list that all transfers share.
+        let mut stopping = pin!(shutdown.cancelled());
         let mut action = Action::Send;
         let outcome = loop {
             action = match action {
                 Action::Send => match self.send() {
-                    Ok(()) => self.wait(&shutdown).await,
+                    Ok(()) => self.wait(stopping.as_mut()).await,
                     Err(PortClosed) => self.transfer.handle_unreachable(),
                 },
                 Action::Ignore(reason) => {
                     if reason != Stray::Early {
                         debug!(client = %self.client, %reason, "ignored");
                     }
-                    self.wait(&shutdown).await
+                    self.wait(stopping.as_mut()).await
                 }
                 Action::End(outcome) => break outcome,
             };
@@ -86,16 +87,12 @@ impl Carrier {
 
     /// Sends what is due, as far as the socket has room.
     fn send(&mut self) -> Result<(), PortClosed> {
-        while self.unsent || self.transfer.next_packet(&mut self.packet) {
-            self.unsent = false;
-            match self.socket.try_send(&self.packet) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.unsent = true;
-                    return Ok(());
-                }
+        while self.outbox.waits() || self.outbox.fill(&mut self.transfer) {
+            match self.outbox.send(&self.socket) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(PortClosed),
-                // A full queue or a missing route loses this packet as the network would: the timer sees to it.
+                // A full queue or a missing route loses this as the network would: the timer sees to it.
                 Err(error) => debug!(client = %self.client, %error, "sending"),
             }
         }
@@ -103,21 +100,21 @@ impl Carrier {
     }
 
     /// Waits until something happens.
-    async fn wait(&mut self, shutdown: &CancellationToken) -> Action {
+    async fn wait(&mut self, stopping: Pin<&mut WaitForCancellationFuture<'_>>) -> Action {
         // The time of the next timeout moves on with each window. One early ring costs less than that many settings.
         let due = self.transfer.poll_timeout().into();
         if due < self.alarm.deadline() || self.alarm.is_elapsed() {
             self.alarm.as_mut().reset(due);
         }
-        tokio::select! {
+        let action = tokio::select! {
             biased;
-            () = shutdown.cancelled() => self.stop(),
+            () = stopping => self.stop(),
             received = self.socket.recv(&mut self.datagram) => match received {
                 Ok(length) => self.transfer.handle(&self.datagram[..length], now()),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.transfer.handle_unreachable(),
                 Err(error) => {
                     debug!(client = %self.client, %error, "receiving");
-                    Action::Send
+                    return Action::Send;
                 }
             },
             Some(request) = self.requests.recv() => {
@@ -128,14 +125,19 @@ impl Carrier {
                 action
             }
             () = &mut self.alarm => self.transfer.handle_timeout(now()),
-            _ = self.socket.writable(), if self.unsent => Action::Send,
+            _ = self.socket.writable(), if self.outbox.waits() => return Action::Send,
+        };
+        if action == Action::Send {
+            self.outbox.clear();
         }
+        action
     }
 
     /// Ends the transfer and tells the client, so that it need not find out by waiting.
     fn stop(&mut self) -> Action {
-        Packet::Error { code: ErrorCode::NOT_DEFINED, message: b"the server is stopping" }.write(&mut self.packet);
-        if let Err(error) = self.socket.try_send(&self.packet) {
+        let mut packet = Vec::new();
+        Packet::Error { code: ErrorCode::NOT_DEFINED, message: b"the server is stopping" }.write(&mut packet);
+        if let Err(error) = self.socket.try_send(&packet) {
             debug!(client = %self.client, %error, "sending");
         }
         self.transfer.stop()

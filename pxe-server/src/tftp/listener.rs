@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::carrier::{Carrier, Ended};
+use super::outbox::Together;
 use super::{Config, Report, sockets};
 use crate::pulse::Pulse;
 
@@ -27,6 +28,7 @@ pub(super) struct Listener<L, R> {
     /// At most one transfer for each port of each client.
     lines: BTreeMap<SocketAddr, Line>,
     carriers: JoinSet<Ended>,
+    together: Together,
 }
 
 /// Leads to the task that carries a client's transfer.
@@ -41,7 +43,8 @@ where
     R: FnMut(Report),
 {
     pub(super) fn new(config: Config, socket: UdpSocket, lookup: L, report: R, shutdown: CancellationToken) -> Self {
-        Self { config, socket, lookup, report, shutdown, lines: BTreeMap::new(), carriers: JoinSet::new() }
+        let together = Together::probe(&socket);
+        Self { config, socket, lookup, report, shutdown, lines: BTreeMap::new(), carriers: JoinSet::new(), together }
     }
 
     /// Takes requests until the shutdown, then waits for all transfers to end.
@@ -114,7 +117,7 @@ where
         let (requests, line) = mpsc::channel(1);
         let now = tokio::time::Instant::now().into_std();
         let transfer = Transfer::start(request, file, self.config.limits, now);
-        let carrier = Carrier::new(client, socket, transfer, line);
+        let carrier = Carrier::new(client, socket, transfer, line, self.together);
         let task = self.carriers.spawn(carrier.run(self.shutdown.clone())).id();
         self.lines.insert(client, Line { task, requests });
         Ok(())

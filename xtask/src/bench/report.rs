@@ -1,11 +1,23 @@
 //! What a bench measured: columns of runs, their medians, and the targets that they are held against.
 
-use std::{fmt, fs, path::Path};
+use std::fmt;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 
-/// The outcome of one bench.
+/// What a bench found out: shown as text, written as JSON, and held against its targets.
+pub(crate) trait Outcome: fmt::Display {
+    /// All of it, for programs.
+    ///
+    /// # Errors
+    /// It has no JSON form.
+    fn json(&self) -> Result<String>;
+
+    /// The names of the targets that do not hold.
+    fn missed(&self) -> Vec<String>;
+}
+
+/// The outcome of a bench that has columns of runs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Report {
@@ -60,19 +72,13 @@ impl Target {
     }
 }
 
-impl Report {
-    /// Writes the report as JSON.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub(crate) fn write(&self, file: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self)?;
-        fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))
+impl Outcome for Report {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)?)
     }
 
-    /// The names of the targets that do not hold.
-    pub(crate) fn missed(&self) -> Vec<&'static str> {
-        self.targets.iter().filter(|target| !target.holds).map(|target| target.name).collect()
+    fn missed(&self) -> Vec<String> {
+        self.targets.iter().filter(|target| !target.holds).map(|target| target.name.to_owned()).collect()
     }
 }
 
@@ -101,7 +107,8 @@ impl fmt::Display for Report {
     }
 }
 
-fn median(runs: &[f64]) -> f64 {
+/// The middle one, or what is between the two; not a number where there is none.
+pub(crate) fn median(runs: &[f64]) -> f64 {
     let mut sorted = runs.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;

@@ -62,6 +62,11 @@ impl<'a> Packet<'a> {
     /// Replaces the buffer's contents by this packet.
     pub fn write(&self, buffer: &mut Vec<u8>) {
         buffer.clear();
+        self.append(buffer);
+    }
+
+    /// Writes this packet behind what the buffer has.
+    pub fn append(&self, buffer: &mut Vec<u8>) {
         match *self {
             Self::ReadRequest(request) => request.write(READ_REQUEST, buffer),
             Self::WriteRequest(request) => request.write(WRITE_REQUEST, buffer),
@@ -84,6 +89,13 @@ impl<'a> Packet<'a> {
                 buffer.extend_from_slice(options.0);
             }
         }
+    }
+}
+
+impl Packet<'_> {
+    /// The length of a DATA packet with this much of a file.
+    pub(super) fn data_length(payload: u16) -> usize {
+        2 + 2 + usize::from(payload)
     }
 }
 

@@ -15,7 +15,7 @@ use super::{Agreed, ErrorCode, Limits, Malformed, Packet, ReadRequest, printable
 
 /// A read in progress.
 ///
-/// Whoever holds it sends what [`next_packet`](Self::next_packet) writes until there is no more, then waits for a
+/// Whoever holds it sends what [`next_packets`](Self::next_packets) writes until there is no more, then waits for a
 /// datagram or for [`poll_timeout`](Self::poll_timeout), whichever is first, and so on until an [`Action::End`].
 #[derive(Debug)]
 pub struct Transfer<F> {
@@ -135,19 +135,34 @@ impl<F: AsRef<[u8]>> Transfer<F> {
     /// Replaces the buffer's contents by the next packet to send. Returns false when there is none: until the next
     /// [`Action::Send`] there is nothing to do but wait.
     pub fn next_packet(&mut self, buffer: &mut Vec<u8>) -> bool {
+        self.next_packets(Burst { packets: 1, octets: 0 }, buffer).is_some()
+    }
+
+    /// As [`next_packet`](Self::next_packet), for as many packets as may go out together, one directly behind the other.
+    ///
+    /// Returns how long each of them is; the last may be shorter.
+    pub fn next_packets(&mut self, burst: Burst, buffer: &mut Vec<u8>) -> Option<usize> {
+        buffer.clear();
         if self.end.is_some() || self.next >= self.window_end() {
-            return false;
+            return None;
         }
-        match self.next.checked_sub(1) {
-            None => self.agreed.write_option_ack(buffer),
-            Some(index) => self.write_block(index, buffer),
-        }
-        if self.next < self.reached {
-            self.retransmitted += 1;
-        }
-        self.next += 1;
+        let (first, each) = match self.next {
+            0 => {
+                self.agreed.write_option_ack(buffer);
+                self.next = 1;
+                (0, buffer.len())
+            }
+            first => {
+                let each = Packet::data_length(self.agreed.block_size());
+                let most = burst.packets.min(burst.octets / each).max(1) as u64;
+                self.next = self.window_end().min(first + most);
+                (first..self.next).for_each(|packet| self.append_block(packet - 1, buffer));
+                (first, each.min(buffer.len()))
+            }
+        };
+        self.retransmitted += self.next.min(self.reached) - first.min(self.reached);
         self.reached = self.reached.max(self.next);
-        true
+        Some(each)
     }
 
     /// How far the transfer is, and on what terms.
@@ -227,13 +242,13 @@ impl<F: AsRef<[u8]>> Transfer<F> {
         }
     }
 
-    fn write_block(&self, index: u64, buffer: &mut Vec<u8>) {
+    fn append_block(&self, index: u64, buffer: &mut Vec<u8>) {
         let size = u64::from(self.agreed.block_size());
         let file = self.file.as_ref();
         let at = |offset: u64| usize::try_from(offset).map_or(file.len(), |offset| offset.min(file.len()));
         let payload = &file[at(index * size)..at((index + 1) * size)];
         // Truncation is the wire's arithmetic: after 65,535 comes 0, as every client with files that long expects.
-        Packet::Data { block: (index + 1) as u16, payload }.write(buffer);
+        Packet::Data { block: (index + 1) as u16, payload }.append(buffer);
     }
 
     fn patience(&self) -> Duration {
@@ -245,10 +260,19 @@ impl<F: AsRef<[u8]>> Transfer<F> {
     }
 }
 
+/// How much may be written at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Burst {
+    /// This many packets.
+    pub packets: usize,
+    /// This many octets; one packet may have more.
+    pub octets: usize,
+}
+
 /// What to do after something happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Send packets until [`Transfer::next_packet`] has none.
+    /// Send packets until [`Transfer::next_packets`] has none.
     Send,
     /// Nothing changed. Keep waiting.
     Ignore(Stray),

@@ -90,6 +90,30 @@ fn a_late_acknowledgement_spares_what_was_about_to_be_sent_again() {
 }
 
 #[test]
+fn packets_that_go_out_together_are_those_that_would_go_out_one_by_one() {
+    for (packets, octets, bursts) in
+        [(64, 1000, vec![4]), (3, 1000, vec![3, 1]), (64, 30, vec![2, 2]), (0, 0, vec![1; 4])]
+    {
+        let mut server = Server::asked(b"blksize\x008\0windowsize\x004\0", 29);
+        assert_eq!(server.sent(), ["OACK blksize=8 windowsize=4"]);
+        server.ack(0);
+        let (mut buffer, mut together, mut sent) = (Vec::new(), Vec::new(), Vec::new());
+
+        while let Some(each) = server.transfer.next_packets(Burst { packets, octets }, &mut buffer) {
+            together.push(buffer.chunks(each).len());
+            sent.extend(buffer.chunks(each).map(in_words));
+        }
+
+        assert_eq!(sent, ["DATA 1 8", "DATA 2 8", "DATA 3 8", "DATA 4 5"]);
+        assert_eq!(together, bursts);
+        assert_eq!(buffer, b"");
+        server.time_out();
+        server.sent();
+        assert_eq!(server.transfer.progress(server.now).retransmitted, 4);
+    }
+}
+
+#[test]
 fn block_numbers_go_on_from_zero_after_65535() {
     let mut server = Server::asked(b"blksize\x008\0windowsize\x004\0", 8 * 65_540);
     server.sent();
@@ -330,15 +354,19 @@ impl Server {
         let mut packet = Vec::new();
         let mut sent = Vec::new();
         while self.transfer.next_packet(&mut packet) {
-            sent.push(match Packet::parse(&packet) {
-                Ok(Packet::Data { block, payload }) => format!("DATA {block} {}", payload.len()),
-                Ok(Packet::OptionAck(options)) => options.iter().fold("OACK".to_owned(), |words, (name, value)| {
-                    format!("{words} {}={}", name.escape_ascii(), value.escape_ascii())
-                }),
-                other => panic!("{other:?}"),
-            });
+            sent.push(in_words(&packet));
         }
         sent
+    }
+}
+
+fn in_words(packet: &[u8]) -> String {
+    match Packet::parse(packet) {
+        Ok(Packet::Data { block, payload }) => format!("DATA {block} {}", payload.len()),
+        Ok(Packet::OptionAck(options)) => options.iter().fold("OACK".to_owned(), |words, (name, value)| {
+            format!("{words} {}={}", name.escape_ascii(), value.escape_ascii())
+        }),
+        other => panic!("{other:?}"),
     }
 }
 

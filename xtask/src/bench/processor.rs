@@ -1,0 +1,95 @@
+//! How much of the processors a program takes: by a control group of its own where one can be made, else by what the kernel
+//! tells of the process and of its children that have ended.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use nix::unistd::{SysconfVar, sysconf};
+
+/// A process, and what it starts from now on.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    process: u32,
+    group: Option<Group>,
+}
+
+/// A control group (cgroups(7), version 2), removed when this is dropped.
+#[derive(Debug)]
+struct Group(PathBuf);
+
+impl Watched {
+    /// Watches a process that has started nothing yet.
+    pub(crate) fn new(process: u32) -> Self {
+        Self { process, group: Group::with(process) }
+    }
+
+    /// How much it took since it began.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub(crate) fn time(&self) -> Result<Duration> {
+        match &self.group {
+            Some(group) => group.time(),
+            None => process_time(self.process),
+        }
+    }
+}
+
+impl Group {
+    fn with(process: u32) -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+        let folder =
+            mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).find_map(|words| match words[..] {
+                [_, folder, "cgroup2", ..] => Some(folder.to_owned()),
+                _ => None,
+            })?;
+        let folder = Path::new(&folder).join(format!("pvmlab-bench-{process}"));
+        fs::create_dir(&folder).ok()?;
+        let group = Self(folder);
+        fs::write(group.0.join("cgroup.procs"), process.to_string()).ok()?;
+        group.time().ok()?;
+        Some(group)
+    }
+
+    fn time(&self) -> Result<Duration> {
+        let file = self.0.join("cpu.stat");
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let microseconds = text.lines().find_map(|line| line.strip_prefix("usage_usec ")).context("no usage_usec")?;
+        Ok(Duration::from_micros(microseconds.parse()?))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // While a process is in it that has not ended yet it cannot be removed; empty, it costs nothing.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// User and system time, its own and that of children it has waited for (proc_pid_stat(5), fields 14 to 17).
+fn process_time(process: u32) -> Result<Duration> {
+    let file = format!("/proc/{process}/stat");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+    // The program's name may hold anything; what follows its parenthesis is field 3.
+    let (_, fields) = text.rsplit_once(") ").context("no stat line")?;
+    let ticks = fields.split(' ').skip(11).take(4).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    let each = sysconf(SysconfVar::CLK_TCK)?.context("no clock ticks")?;
+    Ok(Duration::from_secs_f64(ticks as f64 / each as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_takes_more_and_more_time() {
+        let watched = Watched { process: std::process::id(), group: None };
+        let before = watched.time().unwrap();
+
+        while watched.time().unwrap() == before {}
+    }
+}
