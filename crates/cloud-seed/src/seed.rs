@@ -150,6 +150,6 @@ mod tests {
     fn machine(ssh_key: &str) -> Machine {
         let text = format!("name = 'web'\narch = 'aarch64'\nmac = '52:54:00:00:00:01'\nssh_key = \"{ssh_key}\"");
         let definition = Definition::parse(&text, Format::Toml).expect("a definition");
-        Machine::new(&definition, "10.77.0.1/24".parse().expect("a network")).expect("a machine")
+        Machine::new(&definition, "10.77.0.1/24".parse::<lab_model::Ipv4Net>().expect("a network")).expect("a machine")
     }
 }

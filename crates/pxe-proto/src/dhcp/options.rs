@@ -48,6 +48,8 @@ pub(super) mod code {
     pub(in crate::dhcp) const RELAY_AGENT: u8 = 82;
     /// RFC 4578 §2.1.
     pub(in crate::dhcp) const ARCHITECTURE: u8 = 93;
+    /// RFC 3011 §2.
+    pub(in crate::dhcp) const SUBNET_SELECTION: u8 = 118;
     /// The range that iPXE uses for its own settings, encapsulated.
     pub(in crate::dhcp) const IPXE: u8 = 175;
     /// RFC 2132 §3.2.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use lab_model::{Firmware, MacAddr, What};
 
 use super::options::{Options, code};
-use super::{Config, Destination, LeaseRecord, Refusal, Request, guard};
+use super::{Destination, LeaseRecord, Refusal, Request, Subnet, guard};
 use crate::boot::Directions;
 
 /// A message to send.
@@ -64,7 +64,9 @@ const EXPENDABLE: [u8; 7] =
 
 /// What a reply tells a client that has, or gets, an address.
 pub(super) struct Parameters<'a> {
-    pub(super) config: &'a Config,
+    /// The server's own address.
+    pub(super) server: Ipv4Addr,
+    pub(super) subnet: &'a Subnet,
     /// The address in `yiaddr`, with the length of its lease in seconds; `None` in the answer to a DHCPINFORM.
     pub(super) lease: Option<(Ipv4Addr, u32)>,
     pub(super) hostname: Option<&'a str>,
@@ -73,28 +75,27 @@ pub(super) struct Parameters<'a> {
 
 /// Writes a DHCPOFFER or DHCPACK (RFC 2131 §4.3.1, table 3).
 pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameters<'_>) -> Vec<u8> {
-    let Parameters { config, lease, hostname, directions } = parameters;
-    let server = config.server.address();
+    let Parameters { server, subnet, lease, hostname, directions } = parameters;
     let mut options = Options::new();
     options.push(code::MESSAGE_TYPE, &[kind.wire()]);
-    options.push(code::SERVER, &server.octets());
+    options.push(code::SERVER, &identifier(*server, request).octets());
     if let Some((_, seconds)) = lease {
         options.push(code::LEASE_TIME, &seconds.to_be_bytes());
         // RFC 2131 §4.4.5: half, and seven eighths.
         options.push(code::RENEWAL_TIME, &(seconds / 2).to_be_bytes());
         options.push(code::REBINDING_TIME, &(seconds - seconds / 8).to_be_bytes());
     }
-    options.push(code::SUBNET_MASK, &config.server.netmask().octets());
-    if let Some(router) = config.router {
+    options.push(code::SUBNET_MASK, &subnet.network.netmask().octets());
+    if let Some(router) = subnet.router {
         options.push(code::ROUTER, &router.octets());
     }
-    for dns in config.dns.chunks(63).take(1) {
+    for dns in subnet.dns.chunks(63).take(1) {
         options.push(code::DNS, &dns.iter().flat_map(Ipv4Addr::octets).collect::<Vec<_>>());
     }
     options.push(code::HOST_NAME, hostname.unwrap_or_default().as_bytes());
-    options.push(code::DOMAIN, config.domain.as_deref().unwrap_or_default().as_bytes());
-    if config.server.prefix() < 31 {
-        options.push(code::BROADCAST, &config.server.broadcast().octets());
+    options.push(code::DOMAIN, subnet.domain.as_deref().unwrap_or_default().as_bytes());
+    if subnet.network.prefix() < 31 {
+        options.push(code::BROADCAST, &subnet.network.broadcast().octets());
     }
     let mut file = "";
     match directions {
@@ -135,7 +136,7 @@ pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameter
 pub(super) fn refusal(server: Ipv4Addr, request: &Request, reason: Refusal) -> Vec<u8> {
     let mut options = Options::new();
     options.push(code::MESSAGE_TYPE, &[ReplyKind::Nak.wire()]);
-    options.push(code::SERVER, &server.octets());
+    options.push(code::SERVER, &identifier(server, request).octets());
     options.push(code::MESSAGE, reason.to_string().as_bytes());
     let mut header = Header::of(request);
     if !request.relay().is_unspecified() {
@@ -143,6 +144,11 @@ pub(super) fn refusal(server: Ipv4Addr, request: &Request, reason: Refusal) -> V
         header.0[10] |= 0x80;
     }
     finish(header, options, request)
+}
+
+/// What the client is to take for the server's address: RFC 5107 §4 lets a relay agent say that it is its own.
+fn identifier(server: Ipv4Addr, request: &Request) -> Ipv4Addr {
+    request.relay_agent.server.unwrap_or(server)
 }
 
 /// The boot file name, with a byte of padding behind it: EDK2 overwrites that byte with a zero to end the name, and would
@@ -177,6 +183,10 @@ fn finish(header: Header, mut options: Options, request: &Request) -> Vec<u8> {
     if let Some(identifier) = &request.client.identifier {
         options.push(code::CLIENT_ID, identifier);
     }
+    if let Some(subnet) = request.subnet {
+        // RFC 3011 §2: whoever asks for a subnet drops an answer that does not say it.
+        options.push(code::SUBNET_SELECTION, &subnet.octets());
+    }
     let limit =
         usize::from(request.max_size.unwrap_or_default().clamp(EVERY_CLIENT_ACCEPTS, ETHERNET_MTU)) - IP_AND_UDP;
     for code in EXPENDABLE {
@@ -187,9 +197,10 @@ fn finish(header: Header, mut options: Options, request: &Request) -> Vec<u8> {
     }
     // RFC 3046 §2.2: echoed unchanged, behind all others; the relay takes it out again.
     let room = (usize::from(ETHERNET_MTU) - IP_AND_UDP - guard::HEADER - 1).saturating_sub(options.len());
-    let relayed = request.relay_agent.len() + 2 * request.relay_agent.len().div_ceil(255);
+    let relay_agent = &request.relay_agent.bytes;
+    let relayed = relay_agent.len() + 2 * relay_agent.len().div_ceil(255);
     if relayed <= room {
-        options.push(code::RELAY_AGENT, &request.relay_agent);
+        options.push(code::RELAY_AGENT, relay_agent);
     }
 
     let mut message = Vec::with_capacity(MIN_SIZE.max(guard::HEADER + options.len() + 1));

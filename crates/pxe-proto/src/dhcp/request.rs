@@ -7,6 +7,7 @@ use lab_model::{Firmware, MacAddr};
 
 use super::client::Classes;
 use super::options::code;
+use super::relay_agent::RelayAgent;
 use super::{Client, Ignored, guard};
 
 /// A DHCP client's message (RFC 2131 §2) that was found well formed.
@@ -21,7 +22,8 @@ pub struct Request {
     pub(super) requested: Option<Ipv4Addr>,
     pub(super) server: Option<Ipv4Addr>,
     pub(super) max_size: Option<u16>,
-    pub(super) relay_agent: Vec<u8>,
+    pub(super) subnet: Option<Ipv4Addr>,
+    pub(super) relay_agent: RelayAgent,
 }
 
 /// What a client's message is (RFC 2131 §3.1, table 2).
@@ -89,7 +91,8 @@ impl Request {
             requested: address(code::REQUESTED_ADDRESS, options.requested)?.filter(|address| !address.is_unspecified()),
             server: address(code::SERVER, options.server)?,
             max_size: options.max_size.and_then(|data| Some(u16::from_be_bytes(data.try_into().ok()?))),
-            relay_agent: options.relay_agent.unwrap_or_default(),
+            subnet: address(code::SUBNET_SELECTION, options.subnet)?.filter(|address| !address.is_unspecified()),
+            relay_agent: RelayAgent::parse(options.relay_agent.unwrap_or_default()),
         })
     }
 
@@ -126,6 +129,17 @@ impl Request {
         if in_use { self.client_address } else { Ipv4Addr::UNSPECIFIED }
     }
 
+    /// The address that the client has, as far as it says so.
+    pub(super) fn address_held(&self) -> Option<Ipv4Addr> {
+        let held = match self.kind {
+            RequestKind::Release => self.client_address,
+            RequestKind::Request | RequestKind::Inform | RequestKind::Discover | RequestKind::Decline => {
+                self.address_in_use()
+            }
+        };
+        Some(held).filter(|address| !address.is_unspecified())
+    }
+
     /// Whether the client cannot receive unicast before it is configured.
     pub(super) fn wants_broadcast(&self) -> bool {
         self.flags & BROADCAST != 0
@@ -143,6 +157,7 @@ struct Collected {
     client_id: Option<Vec<u8>>,
     user_class: Option<Vec<u8>>,
     architecture: Option<Vec<u8>>,
+    subnet: Option<Vec<u8>>,
     relay_agent: Option<Vec<u8>>,
     overload: Option<Vec<u8>>,
 }
@@ -173,6 +188,7 @@ impl Collected {
                 code::CLIENT_ID => &mut self.client_id,
                 code::USER_CLASS => &mut self.user_class,
                 code::ARCHITECTURE => &mut self.architecture,
+                code::SUBNET_SELECTION => &mut self.subnet,
                 code::RELAY_AGENT => &mut self.relay_agent,
                 code::OVERLOAD => &mut self.overload,
                 _ => continue,

@@ -1,12 +1,13 @@
 //! What no client sends: whatever arrives, there is an answer that can be read, or a reason for none.
 
 use proptest::prelude::*;
-use pxe_proto::dhcp::{Action, Ignored, Request};
+use pxe_proto::dhcp::{Action, Config, Ignored, Request};
 
 use crate::answer::Answer;
 use crate::boots::packets;
 use crate::lan::{Lan, config, host, machines};
 use crate::packet::{DISCOVER, Packet, mac};
+use crate::relays::three;
 
 #[test]
 fn says_why_it_is_no_message_of_a_client() {
@@ -53,6 +54,7 @@ fn every_reason_counts_under_a_name_of_its_own() {
         Ignored::NoMessageType,
         Ignored::MalformedOption(50),
         Ignored::ForeignRelay(host(1)),
+        Ignored::ForeignSubnet(host(1)),
         Ignored::ForeignClient(host(1)),
         Ignored::OtherServer(host(2)),
         Ignored::NoAddress,
@@ -92,7 +94,8 @@ proptest! {
     ) {
         let mut packet = Packet::new(kind, mac(1)).option(57, &size.to_be_bytes());
         if addresses[0] & 1 == 1 {
-            packet = packet.relay(host(addresses[1]));
+            let network = 77 + (addresses[3] & 3);
+            packet = packet.relay([10, network, 0, addresses[1]].into());
         }
         if addresses[0] & 2 == 2 {
             packet = packet.client_address(host(addresses[2]));
@@ -122,9 +125,14 @@ proptest! {
     }
 }
 
-/// Whatever the datagram says, and however often: no panic, and an answer within its limits.
+/// Whatever the datagram says, however often and in any configuration: no panic, and an answer within its limits.
 fn check(datagram: &[u8]) -> Result<(), TestCaseError> {
-    let mut lan = Lan::new(config(), machines(&[(1, Some(host(10)))]));
+    check_with(config(), datagram)?;
+    check_with(three(), datagram)
+}
+
+fn check_with(config: Config, datagram: &[u8]) -> Result<(), TestCaseError> {
+    let mut lan = Lan::new(config, machines(&[(1, Some(host(10)))]));
     for _ in 0..2 {
         let Action::Reply(reply) = lan.send(datagram) else { continue };
         let answer = Answer::of(*reply);
