@@ -24,13 +24,13 @@ const SERVER_IDENTIFIER_OVERRIDE: u8 = 11;
 
 impl RelayAgent {
     /// Reads the option's data; what is malformed counts as absent, and is echoed all the same.
-    pub(super) fn parse(bytes: Vec<u8>) -> Self {
+    pub(super) fn parse(bytes: &[u8]) -> Self {
         let address = |code| {
-            let octets = <[u8; 4]>::try_from(sub_option(&bytes, code)?).ok()?;
+            let octets = <[u8; 4]>::try_from(sub_option(bytes, code)?).ok()?;
             Some(Ipv4Addr::from(octets)).filter(|address| !address.is_unspecified())
         };
         let (link, server) = (address(LINK_SELECTION), address(SERVER_IDENTIFIER_OVERRIDE));
-        Self { bytes, link, server }
+        Self { bytes: bytes.to_vec(), link, server }
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_sub_option_counts_if_it_is_whole() {
-        let link = |bytes: &[u8]| RelayAgent::parse(bytes.to_vec()).link;
+        let link = |bytes: &[u8]| RelayAgent::parse(bytes).link;
         let ours = Some(Ipv4Addr::new(10, 78, 0, 0));
 
         assert_eq!(link(&[1, 2, 7, 7, 5, 4, 10, 78, 0, 0, 2, 1, 9]), ours);
@@ -65,6 +65,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_kept_as_it_came() {
-        assert_eq!(RelayAgent::parse(vec![11, 9, 1]).bytes, [11, 9, 1]);
+        assert_eq!(RelayAgent::parse(&[11, 9, 1]).bytes, [11, 9, 1]);
     }
 }
