@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use cloud_seed::UserName;
 use lab_model::{ImageManifest, Inventory, Machine};
 use pxe_proto::boot::{self, Asker, Boot, Profiles};
+use pxe_proto::dhcp;
 
 use crate::config::Config;
 use crate::definitions::Folder;
@@ -71,7 +72,7 @@ impl Report {
                 Vec::new()
             }
         };
-        let inventory = Inventory::build(&files, lab.server, &Inventory::default());
+        let inventory = Inventory::build(&files, lab.networks(), &Inventory::default());
         let definitions = config.definitions();
         problems.extend(inventory.problems().iter().map(|problem| format!("{}/{problem}", definitions.display())));
         let machines = inventory.machines().map(|machine| machine.name.to_string()).collect();
@@ -103,9 +104,17 @@ impl fmt::Display for Report {
             None => writeln!(f, "interface  none: only `--http-only` can serve")?,
         }
         writeln!(f, "server     {}", self.lab.server)?;
-        match self.lab.pool {
-            Some(pool) => writeln!(f, "pool       {pool} ({} addresses)", pool.len())?,
-            None => writeln!(f, "pool       none: only machines with an address in their definition are answered")?,
+        match &self.lab.pool {
+            pool if !pool.is_empty() => writeln!(f, "pool       {pool} ({} addresses)", pool.len())?,
+            _ => writeln!(f, "pool       none: only machines with an address in their definition are answered")?,
+        }
+        for dhcp::Subnet { network, pool, .. } in &self.lab.relayed {
+            let pool: Vec<_> = pool.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
+            writeln!(
+                f,
+                "subnet     {network}, pool {}",
+                if pool.is_empty() { "none".to_owned() } else { pool.join(", ") }
+            )?;
         }
         writeln!(f, "url        {}", self.lab.base_url(self.port))?;
         if let Some(nat) = &self.nat {

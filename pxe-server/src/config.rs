@@ -3,6 +3,7 @@
 //! A key or value that is no configuration is refused here, with its line. Whether the values fit the network is
 //! [`crate::lab`]'s question, because only the interface can answer it.
 
+mod subnet;
 mod value;
 
 use std::net::Ipv4Addr;
@@ -15,7 +16,8 @@ use pxe_proto::boot::BaseUrl;
 use serde::Deserialize;
 use toml::Spanned;
 
-pub(crate) use self::value::{AddressRange, InterfaceName, Levels, Router};
+pub(crate) use self::subnet::SubnetSection;
+pub(crate) use self::value::{AddressRange, AddressRanges, InterfaceName, Levels, Router};
 use self::value::{Count, Port, Seconds};
 
 /// A configuration file.
@@ -68,7 +70,7 @@ pub(crate) struct LabSection {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct DhcpSection {
     /// The addresses for machines that have none reserved; computed from the network where absent.
-    pub(crate) pool: Option<Spanned<AddressRange>>,
+    pub(crate) pool: Option<Spanned<AddressRanges>>,
     /// How long a machine keeps its address without asking again.
     pub(crate) lease_seconds: Seconds,
     /// The router that machines are told; the server itself where absent.
@@ -79,6 +81,8 @@ pub(crate) struct DhcpSection {
     pub(crate) authoritative: bool,
     /// When a lease counts as written.
     pub(crate) durability: Durability,
+    /// The networks behind relay agents.
+    pub(crate) subnet: Vec<SubnetSection>,
 }
 
 /// When a lease counts as written, and so when its ACK leaves.
@@ -181,7 +185,7 @@ impl Config {
         Self::parse(path, text)
     }
 
-    fn parse(path: &Path, text: String) -> anyhow::Result<Self> {
+    pub(crate) fn parse(path: &Path, text: String) -> anyhow::Result<Self> {
         let parsed = toml::from_str::<Self>(&text);
         let config = parsed.map_err(|error| anyhow::anyhow!("{}: {}", path.display(), error.to_string().trim_end()))?;
         Ok(Self { source: Source { path: path.to_owned(), text }, ..config })
@@ -262,6 +266,7 @@ impl Default for DhcpSection {
             dns: Vec::new(),
             authoritative: true,
             durability: Durability::Synced,
+            subnet: Vec::new(),
         }
     }
 }
@@ -319,6 +324,11 @@ mod tests {
         insta::assert_snapshot!("no_level", error("[log]\nlevel = \"loud\"\n"));
         insta::assert_snapshot!("no_network", error("[lab]\naddress = \"10.77.0.1\"\n"));
         insta::assert_snapshot!("range_backwards", error("[dhcp]\npool = \"10.77.0.200-10.77.0.100\"\n"));
+        insta::assert_snapshot!(
+            "ranges_overlap",
+            error("[dhcp]\npool = ['10.77.0.2-10.77.0.9', '10.77.0.9-10.77.0.10']\n")
+        );
+        insta::assert_snapshot!("no_subnet", error("[[dhcp.subnet]]\nnetwork = '10.78.0.0/24'\n"));
         insta::assert_snapshot!("no_router", error("[dhcp]\nrouter = \"no\"\n"));
         insta::assert_snapshot!("no_interface_name", error("[nat]\nuplink = \"enp0s*\"\n"));
         insta::assert_snapshot!("no_uplink", error("[nat]\n"));
@@ -342,7 +352,9 @@ mod tests {
         let text = fs::read_to_string(Path::new(EXAMPLES).join("every-key.toml")).expect("the example");
         let example: toml::Table = toml::from_str(&text).expect("TOML");
 
-        for (section, keys) in [("", &example)].into_iter().chain(sections(&example)) {
+        let subnet = example["dhcp"]["subnet"][0].as_table().expect("a subnet");
+        let nested = [("", &example), ("[dhcp.subnet]", subnet)];
+        for (section, keys) in nested.into_iter().chain(sections(&example)) {
             let mut written: Vec<_> = keys.keys().cloned().collect();
             let mut known = known_keys(section);
             written.sort_unstable();

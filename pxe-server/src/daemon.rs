@@ -72,7 +72,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     let url = lab.base_url(listener.local_addr()?.port());
 
     let state = State::open(&config.state())?;
-    let (reader, inventory) = inventory::open(&config.definitions(), lab.server)?;
+    let (reader, inventory) = inventory::open(&config.definitions(), lab.networks())?;
     let (journal, writer) = journal::open(&state.events(), inventory.clone())?;
     let (image_reader, images) = images::open(&config.images());
     let (profile_reader, profiles) = profiles::open(&config.profiles());

@@ -53,7 +53,7 @@ impl Server {
         profiles: watch::Receiver<Arc<Profiles>>,
         journal: Journal,
     ) -> Self {
-        let mut clients = Clients::default();
+        let mut clients = Clients::on(engine.subnets().map(|subnet| subnet.network).collect());
         engine.leases().for_each(|lease| clients.note(lease));
         Self {
             desk: Desk::new(engine, inventory, profiles),

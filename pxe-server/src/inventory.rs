@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use lab_model::{Inventory, Ipv4Net};
+use lab_model::{Inventory, Networks};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
@@ -20,7 +20,7 @@ use crate::definitions::{Folder, Watch};
 /// Publishes a new inventory when the definitions changed; [`Reader::run`] is its task.
 pub(crate) struct Reader {
     folder: Folder,
-    server: Ipv4Net,
+    networks: Networks,
     published: watch::Sender<Arc<Inventory>>,
     readable: bool,
 }
@@ -39,11 +39,14 @@ const _: () = assert!(QUIET.as_millis() + PATIENCE.as_millis() < 500 && POLL.as_
 ///
 /// # Errors
 /// The folder cannot be made or read. A definition that is wrong is no error but a problem of the inventory.
-pub(crate) fn open(folder: &Path, server: Ipv4Net) -> anyhow::Result<(Reader, watch::Receiver<Arc<Inventory>>)> {
+pub(crate) fn open(
+    folder: &Path,
+    networks: impl Into<Networks>,
+) -> anyhow::Result<(Reader, watch::Receiver<Arc<Inventory>>)> {
     let unreadable = || format!("cannot read the definitions in {}", folder.display());
     std::fs::create_dir_all(folder).with_context(unreadable)?;
     let (published, inventory) = watch::channel(Arc::new(Inventory::default()));
-    let mut reader = Reader { folder: Folder::new(folder), server, published, readable: true };
+    let mut reader = Reader { folder: Folder::new(folder), networks: networks.into(), published, readable: true };
     reader.update().with_context(unreadable)?;
     Ok((reader, inventory))
 }
@@ -75,7 +78,7 @@ impl Reader {
     fn update(&mut self) -> io::Result<()> {
         let Some(files) = self.folder.read(SystemTime::now())? else { return Ok(()) };
         let before = self.published.borrow().clone();
-        let after = Inventory::build(&files, self.server, &before);
+        let after = Inventory::build(&files, &self.networks, &before);
         if after != *before {
             let changes = changes(&before, &after);
             self.published.send_replace(Arc::new(after));
@@ -231,7 +234,7 @@ mod tests {
         format!("name = '{name}'\narch = 'aarch64'\nmac = '52:54:00:00:00:0{mac}'\n")
     }
 
-    fn server() -> Ipv4Net {
+    fn server() -> lab_model::Ipv4Net {
         "10.77.0.1/24".parse().expect("a network")
     }
 }

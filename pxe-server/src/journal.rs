@@ -267,7 +267,7 @@ mod tests {
         let path = state.path().join("events.jsonl");
         let text = "name = 'web'\narch = 'aarch64'\nmac = '52:54:00:00:00:01'\n".to_owned();
         let definition = lab_model::DefinitionFile { file: "web.toml".to_owned(), text: Ok(text) };
-        let network = "10.77.0.1/24".parse().expect("a network");
+        let network: lab_model::Ipv4Net = "10.77.0.1/24".parse().expect("a network");
         let inventory = Arc::new(Inventory::build(&[definition], network, &Inventory::default()));
         let (journal, writer) = open(&path, watch::channel(inventory).1).expect("a journal");
         journal.record(WEB, What::Up);

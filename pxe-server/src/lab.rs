@@ -1,13 +1,15 @@
 //! The lab as this server finds it: a configuration that fits the network.
 
+mod subnets;
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use lab_model::Ipv4Net;
+use lab_model::{Ipv4Net, Networks};
 use pxe_proto::boot::BaseUrl;
 use pxe_proto::dhcp;
 
-use crate::config::{AddressRange, Config, Invalid, Router};
+use crate::config::{AddressRange, AddressRanges, Config, Invalid, Router};
 use crate::interface::Interface;
 
 /// What the services must know of the network. Whoever holds one need not check it again.
@@ -15,10 +17,12 @@ use crate::interface::Interface;
 pub(crate) struct Lab {
     /// The server's address, and the network that it and the machines are on.
     pub(crate) server: Ipv4Net,
-    /// The addresses for machines that have none reserved; `None` where the network has no room.
-    pub(crate) pool: Option<AddressRange>,
+    /// The addresses for machines that have none reserved; none where the network has no room.
+    pub(crate) pool: AddressRanges,
     /// The router that machines are told.
     pub(crate) router: Option<Ipv4Addr>,
+    /// The networks behind relay agents.
+    pub(crate) relayed: Vec<dhcp::Subnet>,
     base_url: Option<BaseUrl>,
 }
 
@@ -45,21 +49,14 @@ impl Lab {
     /// Fits a configuration to the interface that machines boot on; without one, the configuration's word is taken.
     ///
     /// # Errors
-    /// The server has no such address yet, or the pool is not of its network.
+    /// The server has no such address yet, the pool is not of its network, or a subnet is wrong.
     pub(crate) fn new(config: &Config, interface: Option<&Interface>) -> Result<Self, Unfit> {
         let server = server(config, interface)?;
         let pool = match &config.dhcp.pool {
             Some(written) => {
-                let (range, hosts) = (*written.get_ref(), server.hosts());
-                if let Some(outside) = [range.first, range.last].into_iter().find(|address| !hosts.contains(address)) {
-                    let problem = format!(
-                        "{outside} is outside the lab network {server}: expected addresses from {} to {}",
-                        hosts.start(),
-                        hosts.end()
-                    );
-                    return Err(config.invalid("dhcp.pool", written, problem).into());
-                }
-                Some(range)
+                within(server, written.get_ref().ends())
+                    .map_err(|problem| config.invalid("dhcp.pool", written, problem))?;
+                written.get_ref().clone()
             }
             None => default_pool(server),
         };
@@ -68,23 +65,34 @@ impl Lab {
             Some(Router::At(address)) => Some(address),
             Some(Router::None) => None,
         };
-        Ok(Self { server, pool, router, base_url: config.http.base_url })
+        let relayed = subnets::relayed(config, server)?;
+        Ok(Self { server, pool, router, relayed, base_url: config.http.base_url })
     }
 
     /// What the DHCP engine is told; `base` is how machines reach the HTTP server.
     pub(crate) fn engine(&self, config: &Config, base: BaseUrl) -> dhcp::Config {
-        dhcp::Config {
-            server: self.server,
-            pool: self.pool.map(|pool| pool.first..=pool.last),
+        let lab = dhcp::Subnet {
+            network: self.server,
+            pool: self.pool.ranges(),
             lease: Duration::from_secs(config.dhcp.lease_seconds.0.into()),
-            offer_hold: OFFER_HOLD,
-            decline_hold: DECLINE_HOLD,
             router: self.router,
             dns: config.dhcp.dns.clone(),
             domain: Some(config.lab.domain.clone()).filter(|domain| !domain.is_empty()),
+        };
+        dhcp::Config {
+            server: self.server.address(),
+            lab,
+            relayed: self.relayed.clone(),
+            offer_hold: OFFER_HOLD,
+            decline_hold: DECLINE_HOLD,
             authoritative: config.dhcp.authoritative,
             base,
         }
+    }
+
+    /// Where machines can have their addresses.
+    pub(crate) fn networks(&self) -> Networks {
+        Networks::new(self.server, self.relayed.iter().map(|subnet| subnet.network).collect())
     }
 
     /// How machines reach the HTTP server that listens on `port`.
@@ -122,8 +130,26 @@ fn server(config: &Config, interface: Option<&Interface>) -> Result<Ipv4Net, Unf
     }
 }
 
-/// The upper half of the network's hosts, without the server: the lower half is for reservations.
-fn default_pool(server: Ipv4Net) -> Option<AddressRange> {
+/// What is wrong with these addresses, if not all are of the network's hosts.
+fn within(network: Ipv4Net, addresses: impl IntoIterator<Item = Ipv4Addr>) -> Result<(), String> {
+    let hosts = network.hosts();
+    match addresses.into_iter().find(|address| !hosts.contains(address)) {
+        None => Ok(()),
+        Some(outside) => Err(format!(
+            "{outside} is outside the lab network {network}: expected addresses from {} to {}",
+            hosts.start(),
+            hosts.end()
+        )),
+    }
+}
+
+/// The upper half of the network's hosts, without the server, or whoever has this address: the lower half is for
+/// reservations.
+fn default_pool(server: Ipv4Net) -> AddressRanges {
+    upper_half(server).map(AddressRanges::from).unwrap_or_default()
+}
+
+fn upper_half(server: Ipv4Net) -> Option<AddressRange> {
     let (low, high) = (server.hosts().start().to_bits(), server.hosts().end().to_bits());
     let half = (high - low) / 2 + 1;
     let first = (low + half).max(high.saturating_sub(DEFAULT_POOL_LIMIT - 1));
@@ -143,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_pool_is_the_upper_half_of_any_network() {
-        let pool = |server: &str| default_pool(server.parse().expect("a network")).map(|pool| pool.to_string());
+        let pool = |server: &str| upper_half(server.parse().expect("a network")).map(|pool| pool.to_string());
         let range = |text: &str| Some(text.to_owned());
 
         assert_eq!(pool("10.77.0.1/24"), range("10.77.0.128-10.77.0.254"));

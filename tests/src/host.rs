@@ -57,6 +57,16 @@ impl Host {
         self.ip(&["link", "set", "eth0", "up"])
     }
 
+    /// Connects its new interface `name` with the new interface `eth0` of `other`.
+    ///
+    /// # Errors
+    /// There is such an interface already.
+    pub fn connect(&self, name: &str, other: &Self) -> Result<()> {
+        self.ip(&["link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", &other.thread_id])?;
+        self.ip(&["link", "set", name, "up"])?;
+        other.ip(&["link", "set", "eth0", "up"])
+    }
+
     /// Runs `ip` on it.
     ///
     /// # Errors

@@ -85,8 +85,9 @@ pub(crate) const NETWORK: &[Package] =
 /// For the tests' disks of vendors, beside [`IMAGE`].
 pub(crate) const VENDORS: &[Package] = &[package("xz-utils", "xz"), package("zstd", "zstd")];
 
-/// The programs that ours is compared with.
-pub(crate) const PEERS: &[Package] = &[package("dnsmasq-base", "dnsmasq"), package("nginx-light", "nginx")];
+/// The programs that ours is compared with, and works together with.
+pub(crate) const PEERS: &[Package] =
+    &[package("dnsmasq-base", "dnsmasq"), package("nginx-light", "nginx"), package("udhcpc", "udhcpc")];
 
 /// For static programs of both architectures, and what `pxe-server` embeds.
 pub(crate) const DIST: &[Package] = if cfg!(target_arch = "aarch64") {

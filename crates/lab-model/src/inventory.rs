@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::machine::Invalid;
-use crate::{Definition, Format, Ipv4Net, MacAddr, Machine, MachineName, MalformedDefinition};
+use crate::{Definition, Format, MacAddr, Machine, MachineName, MalformedDefinition, Networks};
 
 /// The machines that the lab's definition files describe. It is built whole, never changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,12 +75,13 @@ impl Inventory {
     ///
     /// Of two files that claim the same name, address or hardware address, the one that `previous` had it from keeps it,
     /// else the first in the order of file names.
-    pub fn build(files: &[DefinitionFile], server: Ipv4Net, previous: &Self) -> Self {
+    pub fn build(files: &[DefinitionFile], networks: impl Into<Networks>, previous: &Self) -> Self {
+        let networks = networks.into();
         let mut next = Self::default();
         let mut changed = Vec::new();
         for DefinitionFile { file, text } in files {
             let before = previous.by_file.get(file);
-            match read(file, text, server) {
+            match read(file, text, &networks) {
                 Ok(machine) if before.is_some_and(|before| **before == machine) => {
                     next.claim(file, Arc::new(machine), None)
                 }
@@ -165,11 +166,11 @@ impl Inventory {
     }
 }
 
-fn read(file: &str, text: &Result<String, String>, server: Ipv4Net) -> Result<Machine, Reason> {
+fn read(file: &str, text: &Result<String, String>, networks: &Networks) -> Result<Machine, Reason> {
     let text = text.as_ref().map_err(|error| Reason::Unreadable(error.clone()))?;
     let format = Format::of_file(file)
         .ok_or_else(|| Reason::Unreadable("expected a name that ends in `.json` or `.toml`".to_owned()))?;
-    Ok(Machine::new(&Definition::parse(text, format)?, server)?)
+    Ok(Machine::new(&Definition::parse(text, format)?, networks)?)
 }
 
 #[cfg(test)]
@@ -254,7 +255,8 @@ mod tests {
             .iter()
             .map(|(file, text)| DefinitionFile { file: (*file).to_owned(), text: Ok((*text).to_owned()) })
             .collect();
-        Inventory::build(&files, "10.77.0.1/24".parse().expect("a network"), previous)
+        let server: crate::Ipv4Net = "10.77.0.1/24".parse().expect("a network");
+        Inventory::build(&files, server, previous)
     }
 
     fn toml(name: &str, mac: u8, ip: &str) -> String {

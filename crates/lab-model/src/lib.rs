@@ -25,6 +25,7 @@ mod manifest;
 mod name;
 mod network;
 mod network6;
+mod networks;
 mod status;
 
 pub use arch::{Arch, NotArch};
@@ -49,4 +50,5 @@ pub use manifest::{
 pub use name::{ImageName, InvalidName, MachineName, ProfileName};
 pub use network::{Ipv4Net, NotIpv4Net};
 pub use network6::{Ipv6Net, NotIpv6Net};
+pub use networks::Networks;
 pub use status::{BootReport, Health, LabStatus, MachineReport, MachineStatus, ReachedStage};

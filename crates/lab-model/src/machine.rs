@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::definition::{AfterInstall, Definition, Role};
-use crate::{Arch, CloudInit, DiskName, ImageName, Ipv4Net, MacAddr, MachineName, NotDiskName, ProfileName};
+use crate::{Arch, CloudInit, DiskName, ImageName, MacAddr, MachineName, Networks, NotDiskName, ProfileName};
 
 /// A machine of the lab. Whoever holds one need not check it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Machine {
     pub arch: Arch,
     /// Its hardware address on the lab network.
     pub mac: MacAddr,
-    /// The address reserved for it, one of the lab network's hosts; `None`: from the pool.
+    /// The address reserved for it, on one of the lab's networks; `None`: from a pool.
     pub address: Option<Ipv4Addr>,
     /// Its IPv6 address.
     pub ipv6: Option<Ipv6Addr>,
@@ -53,15 +53,13 @@ pub enum Invalid {
     /// Not an IPv4 address.
     #[error("ip: `{0}` is not an IPv4 address: expected a form such as `10.77.0.10` or `10.77.0.10/24`")]
     Ip(String),
-    /// Not an address of the server's network.
-    #[error("ip: {address} is outside the lab network: expected one of {first} to {last}")]
+    /// Not an address of the server's network, nor of one that is relayed.
+    #[error("ip: {address} is outside the lab network: expected one of {networks}")]
     OutsideNetwork {
         /// The address as written.
         address: Ipv4Addr,
-        /// The network's first host.
-        first: Ipv4Addr,
-        /// The network's last host.
-        last: Ipv4Addr,
+        /// Where it could be.
+        networks: Networks,
     },
     /// The server has this address.
     #[error("ip: {0} is the server's own address: choose another")]
@@ -81,21 +79,21 @@ pub enum Invalid {
 }
 
 impl Machine {
-    /// Checks a definition against the server's interface on the lab network.
+    /// Checks a definition against the lab's networks; the server's address alone is the one network that there is.
     ///
     /// # Errors
     /// The first thing found that keeps the definition from being a machine.
-    pub fn new(definition: &Definition, server: Ipv4Net) -> Result<Self, Invalid> {
+    pub fn new(definition: &Definition, networks: impl Into<Networks>) -> Result<Self, Invalid> {
         if !definition.mac.is_unicast() {
             return Err(Invalid::Mac(definition.mac));
         }
         let address = parse_address(&definition.ip, 32).ok_or_else(|| Invalid::Ip(definition.ip.clone()))?;
         if let Some(address) = address.filter(|_| definition.role == Role::Target) {
-            let hosts = server.hosts();
-            if !hosts.contains(&address) {
-                return Err(Invalid::OutsideNetwork { address, first: *hosts.start(), last: *hosts.end() });
+            let networks = networks.into();
+            if networks.of(address).is_none() {
+                return Err(Invalid::OutsideNetwork { address, networks });
             }
-            if address == server.address() {
+            if address == networks.server().address() {
                 return Err(Invalid::ServersAddress(address));
             }
         }
@@ -206,7 +204,7 @@ mod tests {
     fn the_example_of_every_key_is_a_machine() {
         let definition = Definition::parse(EXAMPLE, Format::Toml).expect("a definition");
 
-        let machine = Machine::new(&definition, "10.77.0.1/24".parse().expect("a network")).expect("a machine");
+        let machine = Machine::new(&definition, server()).expect("a machine");
 
         assert_eq!((machine.disk, machine.installer_shell), ("serial:S4EWNX0N123456".parse().ok(), true));
         assert_eq!(machine.ssh_keys.len(), 2);
@@ -230,6 +228,10 @@ mod tests {
     fn machine(more: &str) -> Result<Machine, Invalid> {
         let text = format!("name = 'web'\narch = 'aarch64'\nmac = '52:54:00:00:00:01'\n{more}");
         let definition = Definition::parse(&text, Format::Toml).expect("a definition written in this test");
-        Machine::new(&definition, "10.77.0.1/24".parse().expect("a network written in this test"))
+        Machine::new(&definition, server())
+    }
+
+    fn server() -> crate::Ipv4Net {
+        "10.77.0.1/24".parse().expect("a network written in this test")
     }
 }

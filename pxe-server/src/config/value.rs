@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use serde::de::{Error, Unexpected, Visitor};
+use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -15,6 +16,10 @@ pub(crate) struct AddressRange {
     pub(crate) first: Ipv4Addr,
     pub(crate) last: Ipv4Addr,
 }
+
+/// Several of them, in order, written as a list or as the only one. None at all is written `[]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AddressRanges(Vec<AddressRange>);
 
 /// The router that machines are told, written as an address or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,17 +63,88 @@ impl fmt::Display for AddressRange {
     }
 }
 
-impl<'de> Deserialize<'de> for AddressRange {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+impl FromStr for AddressRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
         let range = text.split_once('-').and_then(|(first, last)| {
             let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
             (first <= last).then_some(Self { first, last })
         });
-        range.ok_or_else(|| {
-            let expected = "expected first and last address such as `10.77.0.100-10.77.0.200`";
-            D::Error::custom(format!("`{text}` is not a range of addresses: {expected}"))
-        })
+        let expected = "expected first and last address such as `10.77.0.100-10.77.0.200`";
+        range.ok_or_else(|| format!("`{text}` is not a range of addresses: {expected}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for AddressRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl AddressRanges {
+    /// How many addresses they have.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.iter().map(|range| range.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first and last address of each.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = Ipv4Addr> {
+        self.0.iter().flat_map(|range| [range.first, range.last])
+    }
+
+    /// All of them.
+    pub(crate) fn ranges(&self) -> Vec<RangeInclusive<Ipv4Addr>> {
+        self.0.iter().map(|range| range.first..=range.last).collect()
+    }
+}
+
+impl From<AddressRange> for AddressRanges {
+    fn from(range: AddressRange) -> Self {
+        Self(vec![range])
+    }
+}
+
+impl fmt::Display for AddressRanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().map(AddressRange::to_string).collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl<'de> Deserialize<'de> for AddressRanges {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RangesVisitor)
+    }
+}
+
+struct RangesVisitor;
+
+impl<'de> Visitor<'de> for RangesVisitor {
+    type Value = AddressRanges;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a range of addresses such as `10.77.0.100-10.77.0.200`, or a list of them")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<AddressRanges, E> {
+        text.parse().map(AddressRange::into).map_err(E::custom)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<AddressRanges, A::Error> {
+        let mut ranges: Vec<AddressRange> = Vec::new();
+        while let Some(range) = list.next_element::<AddressRange>()? {
+            ranges.push(range);
+        }
+        ranges.sort_by_key(|range| range.first);
+        match ranges.windows(2).find(|pair| pair[1].first <= pair[0].last) {
+            Some(pair) => Err(A::Error::custom(format!("{} and {} have addresses in common", pair[0], pair[1]))),
+            None => Ok(AddressRanges(ranges)),
+        }
     }
 }
 

@@ -3,19 +3,25 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use lab_model::MacAddr;
+use lab_model::{Ipv4Net, MacAddr};
 use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};
 
-/// Who has which address by our DHCP. A machine has one address at most, and an address one machine.
+/// Who has which address by our DHCP. A machine has one address of a subnet at most, and an address one machine.
 ///
 /// An address is its machine's beyond the end of the lease, until somebody else gets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Clients {
+    subnets: Vec<Ipv4Net>,
     by_address: BTreeMap<Ipv4Addr, (MacAddr, UnixSeconds)>,
-    by_mac: BTreeMap<MacAddr, Ipv4Addr>,
+    by_mac: BTreeMap<(MacAddr, Option<Ipv4Net>), Ipv4Addr>,
 }
 
 impl Clients {
+    /// Nobody, on these subnets.
+    pub(crate) fn on(subnets: Vec<Ipv4Net>) -> Self {
+        Self { subnets, ..Self::default() }
+    }
+
     /// Who has this address.
     pub(crate) fn holder(&self, address: Ipv4Addr) -> Option<MacAddr> {
         self.by_address.get(&address).map(|(mac, _)| *mac)
@@ -29,13 +35,14 @@ impl Clients {
     /// Takes up what became of a lease.
     pub(crate) fn note(&mut self, lease: &LeaseRecord) {
         let LeaseRecord { mac, address, state, expires, .. } = *lease;
+        let subnet = self.subnets.iter().find(|subnet| subnet.contains(address)).copied();
         if let Some((before, _)) = self.by_address.remove(&address) {
-            self.by_mac.remove(&before);
+            self.by_mac.remove(&(before, subnet));
         }
         match state {
             LeaseState::Bound => {
                 // A machine that gets another address has left its old one.
-                if let Some(old) = self.by_mac.insert(mac, address) {
+                if let Some(old) = self.by_mac.insert((mac, subnet), address) {
                     self.by_address.remove(&old);
                 }
                 self.by_address.insert(address, (mac, expires));
@@ -54,6 +61,16 @@ mod tests {
         let clients = noted(&[bound(1, 10), bound(1, 20)]);
 
         assert_eq!((clients.holder(host(10)), clients.holder(host(20))), (None, Some(mac(1))));
+    }
+
+    #[test]
+    fn a_machine_on_two_subnets_has_an_address_on_each() {
+        let subnets = ["10.77.0.0/28", "10.77.0.16/28"].map(|subnet| subnet.parse().expect("a network"));
+        let mut clients = Clients::on(subnets.into());
+
+        [bound(1, 10), bound(1, 20), bound(1, 21)].iter().for_each(|lease| clients.note(lease));
+
+        assert_eq!([10, 20, 21].map(|last| clients.holder(host(last))), [Some(mac(1)), None, Some(mac(1))]);
     }
 
     #[test]

@@ -521,7 +521,7 @@ fn inventory() -> Inventory {
     let kiosk = "name = 'kiosk'\narch = 'aarch64'\nmac = '52:54:00:aa:00:04'\npxeboot = true\ndistro = 'netboot'\n";
     let files = [("web.toml", web), ("db.toml", db), ("shop.toml", shop), ("kiosk.toml", kiosk)]
         .map(|(file, text)| DefinitionFile { file: file.to_owned(), text: Ok(text.to_owned()) });
-    Inventory::build(&files, "10.77.0.1/24".parse().expect("a network"), &Inventory::default())
+    Inventory::build(&files, "10.77.0.1/24".parse::<lab_model::Ipv4Net>().expect("a network"), &Inventory::default())
 }
 
 fn profiles() -> Profiles {

@@ -48,6 +48,18 @@ fn a_pool_of_another_network_is_told_with_its_line() {
 }
 
 #[test]
+fn subnets_are_told_with_their_pools() {
+    let _namespace = Namespace::enter().unwrap();
+    let subnet =
+        |network: &str, more: &str| format!("[[dhcp.subnet]]\nnetwork = '{network}'\nrouter = 'none'\n{more}\n");
+    let (north, south) = (subnet("10.78.0.0/24", ""), subnet("10.79.0.0/24", "pool = []"));
+    let server = Server::configured(&format!("{ON_THE_BRIDGE}{north}{south}"));
+    server.define("web.toml", &definition("web", 1, "10.79.0.50"));
+
+    insta::assert_snapshot!(outcome(&server));
+}
+
+#[test]
 fn an_address_that_the_interface_has_not_is_told_with_its_line() {
     let _namespace = Namespace::enter().unwrap();
     let server = Server::configured(&format!("{ON_THE_BRIDGE}address = '10.77.0.7/24'\n"));

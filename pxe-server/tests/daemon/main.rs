@@ -12,6 +12,7 @@ mod definitions;
 mod http_only;
 mod journald;
 mod nat;
+mod relays;
 mod server;
 mod start;
 mod unit;

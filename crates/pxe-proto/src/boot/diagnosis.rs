@@ -379,6 +379,6 @@ mod tests {
     fn machine(more: &str) -> Machine {
         let text = format!("name = 'web'\narch = 'aarch64'\nmac = '52:54:00:00:00:01'\n{more}");
         let definition = Definition::parse(&text, Format::Toml).expect("a definition");
-        Machine::new(&definition, "10.77.0.1/24".parse().expect("a network")).expect("a machine")
+        Machine::new(&definition, "10.77.0.1/24".parse::<lab_model::Ipv4Net>().expect("a network")).expect("a machine")
     }
 }

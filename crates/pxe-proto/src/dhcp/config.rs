@@ -8,28 +8,39 @@ use lab_model::Ipv4Net;
 
 use crate::boot::BaseUrl;
 
-/// The network that the engine serves, and what it tells its clients.
+/// The networks that the engine serves, and what holds on all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The server's own address on the lab network, with the network's prefix.
-    pub server: Ipv4Net,
-    /// The addresses for clients without a reservation, both ends included; those outside of the network, the server's
-    /// own and the reserved ones are left out. `None`: clients without a reservation get no answer.
-    pub pool: Option<RangeInclusive<Ipv4Addr>>,
-    /// How long a client may use its address before it has to ask again; counted in whole seconds.
-    pub lease: Duration,
+    /// The server's own address.
+    pub server: Ipv4Addr,
+    /// The subnet of the link that the server is on.
+    pub lab: Subnet,
+    /// Those whose clients' messages come by way of relay agents.
+    pub relayed: Vec<Subnet>,
     /// How long an offered address is kept for the client it was offered to.
     pub offer_hold: Duration,
     /// How long an address that a client declined is given to nobody.
     pub decline_hold: Duration,
+    /// Whether this is the networks' only DHCP server, which says no to a client that has its address from elsewhere.
+    pub authoritative: bool,
+    /// Where boot programs fetch from.
+    pub base: BaseUrl,
+}
+
+/// A subnet and what its clients are told. No two have an address in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subnet {
+    /// The network with its prefix, whatever the host's part of the address is.
+    pub network: Ipv4Net,
+    /// The addresses for clients without a reservation, both ends included; those outside of the network, the server's
+    /// own, the router's and the reserved ones are left out. Empty: clients without a reservation get no answer.
+    pub pool: Vec<RangeInclusive<Ipv4Addr>>,
+    /// How long a client may use its address before it has to ask again; counted in whole seconds.
+    pub lease: Duration,
     /// The default gateway.
     pub router: Option<Ipv4Addr>,
     /// The name servers, most wanted first.
     pub dns: Vec<Ipv4Addr>,
     /// The domain of the machines' names, without a leading dot.
     pub domain: Option<String>,
-    /// Whether this is the network's only DHCP server, which says no to a client that has its address from elsewhere.
-    pub authoritative: bool,
-    /// Where boot programs fetch from.
-    pub base: BaseUrl,
 }

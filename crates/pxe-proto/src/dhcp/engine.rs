@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use lab_model::{Inventory, MacAddr, What};
 
-use super::leases::Leases;
 use super::reply::{self, Parameters};
-use super::{Config, Destination, Ignored, LeaseRecord, Refusal, Reply, ReplyKind, Request, RequestKind};
+use super::segment::{Applicant, Segment};
+use super::{Config, Destination, Ignored, LeaseRecord, Refusal, Reply, ReplyKind, Request, RequestKind, Subnet};
 use crate::boot::{self, Profiles};
 
 /// Gives addresses to clients and says what they boot.
@@ -20,12 +20,14 @@ use crate::boot::{self, Profiles};
 ///   gets the address before that lease has ended, or its holder has taken another.
 /// - A client that a lone (authoritative) server does not know keeps the address it has, if it could be given that
 ///   address: so a lost journal disturbs nobody.
+/// - Each subnet is served by itself: a machine that is on two of them, as one with VLANs is, has an address on each.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
     inventory: Arc<Inventory>,
     profiles: Arc<Profiles>,
-    leases: Leases,
+    /// The server's own link first.
+    segments: Vec<Segment>,
 }
 
 /// What is to be done about a request.
@@ -48,6 +50,12 @@ pub struct Change {
     pub event: Option<(MacAddr, What)>,
 }
 
+/// Which of the engine's segments.
+type Place = usize;
+
+/// The server's own link.
+const HERE: Place = 0;
+
 /// What a DHCPREQUEST is about (RFC 2131 §4.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
@@ -59,30 +67,43 @@ enum Asked {
     Renewing,
 }
 
+/// An address that is offered or confirmed.
+struct Grant {
+    address: Ipv4Addr,
+    commit: Option<LeaseRecord>,
+    /// Whether the machine's boot got further by it.
+    is_told: bool,
+}
+
 impl Engine {
     /// An engine that knows of no lease yet.
     pub fn new(config: Config, inventory: Arc<Inventory>) -> Self {
-        let leases = Leases::new(&config);
-        let mut engine = Self { config, inventory: Arc::default(), profiles: Arc::default(), leases };
+        let subnets = [&config.lab].into_iter().chain(&config.relayed);
+        let segments = subnets.map(|subnet| Segment::new(subnet.clone(), config.server)).collect();
+        let mut engine = Self { config, inventory: Arc::default(), profiles: Arc::default(), segments };
         engine.set_inventory(inventory);
         engine
     }
 
     /// Takes up a lease from the journal; they come in the order in which they were written, before the first request.
     pub fn restore(&mut self, lease: LeaseRecord) {
-        self.leases.restore(lease);
+        if let Some(place) = self.place_of(lease.address) {
+            self.segments[place].leases.restore(lease);
+        }
     }
 
     /// Decides what is done about a request that arrived `now`.
     pub fn handle(&mut self, request: &Request, now: SystemTime) -> Action {
-        self.leases.advance(now.into());
+        self.segments.iter_mut().for_each(|segment| segment.leases.advance(now.into()));
         self.decide(request).unwrap_or_else(Action::Ignore)
     }
 
     /// Works from this inventory from now on.
     pub fn set_inventory(&mut self, inventory: Arc<Inventory>) {
-        let reserved = inventory.machines().filter_map(|machine| machine.address);
-        self.leases.reserve(reserved.filter(|address| self.leases.is_clients(*address)).collect());
+        for Segment { leases, .. } in &mut self.segments {
+            let reserved = inventory.machines().filter_map(|machine| machine.address);
+            leases.reserve(reserved.filter(|address| leases.is_clients(*address)).collect());
+        }
         self.inventory = inventory;
     }
 
@@ -91,42 +112,68 @@ impl Engine {
         self.profiles = profiles;
     }
 
-    /// Every lease that is to be kept, in the order of addresses: what a snapshot of the journal consists of.
+    /// Every lease that is to be kept, in the order of subnets and addresses: what a snapshot of the journal consists of.
     pub fn leases(&self) -> impl Iterator<Item = &LeaseRecord> {
-        self.leases.kept()
+        self.segments.iter().flat_map(|segment| segment.leases.kept())
+    }
+
+    /// The subnets that it serves, the server's own first.
+    pub fn subnets(&self) -> impl Iterator<Item = &Subnet> {
+        self.segments.iter().map(|segment| &segment.subnet)
     }
 
     fn decide(&mut self, request: &Request) -> Result<Action, Ignored> {
-        let relay = request.relay();
-        if !relay.is_unspecified() && !self.leases.is_clients(relay) {
-            return Err(Ignored::ForeignRelay(relay));
-        }
-        let ours = self.config.server.address();
-        if let Some(other) = request.server.filter(|server| *server != ours) {
+        let place = self.place(request)?;
+        let ours = [Some(self.config.server), request.relay_agent.server];
+        if let Some(other) = request.server.filter(|server| !ours.contains(&Some(*server))) {
             // RFC 2131 §3.1, step 4: the servers that were not chosen take this as notice.
-            self.leases.withdraw(request.mac());
+            self.segments[place].leases.withdraw(request.mac());
             return Err(Ignored::OtherServer(other));
         }
         match request.kind() {
-            RequestKind::Discover => self.discover(request),
-            RequestKind::Request => self.request(request),
-            RequestKind::Decline => self.decline(request),
-            RequestKind::Release => self.release(request),
-            RequestKind::Inform => self.inform(request),
+            RequestKind::Discover => self.discover(request, place),
+            RequestKind::Request => self.request(request, place),
+            RequestKind::Decline => self.decline(request, place),
+            RequestKind::Release => self.release(request, place),
+            RequestKind::Inform => self.inform(request, place),
         }
     }
 
+    /// The subnet that the client is on: what somebody says of it goes before where the message comes from.
+    fn place(&self, request: &Request) -> Result<Place, Ignored> {
+        let relay = Some(request.relay()).filter(|relay| !relay.is_unspecified());
+        // RFC 3527 §3: the relay's own address may be of any network then. RFC 3011 §2: clients that are not on the link
+        // which they ask for, such as access servers; the relay knows better than they.
+        let link = relay.and(request.relay_agent.link).or(request.subnet);
+        if let Some(link) = link {
+            let named = |segment: &Segment| segment.subnet.network.contains(link);
+            return self.segments.iter().position(named).ok_or(Ignored::ForeignSubnet(link));
+        }
+        if let Some(relay) = relay {
+            return self.place_of(relay).ok_or(Ignored::ForeignRelay(relay));
+        }
+        // RFC 2131 §4.3.2: who renews does so past the relay, with an address that says where it is.
+        Ok(request.address_held().and_then(|address| self.place_of(address)).unwrap_or(HERE))
+    }
+
+    /// The subnet on which a host other than the server can have the address.
+    fn place_of(&self, address: Ipv4Addr) -> Option<Place> {
+        self.segments.iter().position(|segment| segment.leases.is_clients(address))
+    }
+
     /// RFC 2131 §4.3.1.
-    fn discover(&mut self, request: &Request) -> Result<Action, Ignored> {
-        let mac = request.mac();
-        let address = self.choose(request)?;
-        self.leases.offer(mac, address, self.config.offer_hold);
-        Ok(self.grant(ReplyKind::Offer, request, address, None, true))
+    fn discover(&mut self, request: &Request, place: Place) -> Result<Action, Ignored> {
+        let applicant = self.applicant(request, place);
+        let segment = &mut self.segments[place];
+        let address = segment.choose(applicant, request.requested)?;
+        segment.leases.offer(applicant.mac, address, self.config.offer_hold);
+        Ok(self.grant(ReplyKind::Offer, request, place, Grant { address, commit: None, is_told: true }))
     }
 
     /// RFC 2131 §4.3.2.
-    fn request(&mut self, request: &Request) -> Result<Action, Ignored> {
-        let mac = request.mac();
+    fn request(&mut self, request: &Request, place: Place) -> Result<Action, Ignored> {
+        let applicant = self.applicant(request, place);
+        let mac = applicant.mac;
         let in_use = Some(request.client_address).filter(|address| !address.is_unspecified());
         let (asked, address) = match (request.server, request.requested) {
             (Some(_), requested) => (Asked::Selecting, requested.or(in_use)),
@@ -134,108 +181,68 @@ impl Engine {
             (None, None) => (Asked::Renewing, in_use),
         };
         let address = address.ok_or(Ignored::NoAddress)?;
-        let known = self.leases.knows(mac) || self.reservation(mac).is_some();
+        let segment = &mut self.segments[place];
+        let known = segment.leases.knows(mac) || applicant.reservation.is_some();
         if asked != Asked::Selecting && !known && !self.config.authoritative {
             return Err(Ignored::UnknownClient(mac));
         }
-        match self.entitled(address, mac) {
+        match segment.entitled(address, applicant) {
             Ok(()) => {
-                let lease = self.leases.bind(mac, address, self.config.lease);
-                Ok(self.grant(ReplyKind::Ack, request, address, Some(lease), asked != Asked::Renewing))
+                let commit = Some(segment.leases.bind(mac, address, segment.subnet.lease));
+                let is_told = asked != Asked::Renewing;
+                Ok(self.grant(ReplyKind::Ack, request, place, Grant { address, commit, is_told }))
             }
-            Err(reason) => Ok(self.refuse(request, address, reason)),
+            Err(reason) => Ok(self.refuse(request, place, address, reason)),
         }
     }
 
     /// RFC 2131 §4.3.3.
-    fn decline(&mut self, request: &Request) -> Result<Action, Ignored> {
+    fn decline(&mut self, request: &Request, place: Place) -> Result<Action, Ignored> {
         let mac = request.mac();
         let address = request.requested.ok_or(Ignored::NoAddress)?;
-        let declined = self.leases.decline(mac, address, self.config.decline_hold);
+        let declined = self.segments[place].leases.decline(mac, address, self.config.decline_hold);
         let lease = declined.ok_or(Ignored::NotTheirs(mac, address))?;
         Ok(Action::Record(Box::new(Change { lease, event: Some((mac, What::Decline { address })) })))
     }
 
     /// RFC 2131 §4.3.4.
-    fn release(&mut self, request: &Request) -> Result<Action, Ignored> {
+    fn release(&mut self, request: &Request, place: Place) -> Result<Action, Ignored> {
         let (mac, address) = (request.mac(), request.client_address);
-        let lease = self.leases.release(mac, address).ok_or(Ignored::NotTheirs(mac, address))?;
+        let lease = self.segments[place].leases.release(mac, address).ok_or(Ignored::NotTheirs(mac, address))?;
         Ok(Action::Record(Box::new(Change { lease, event: None })))
     }
 
     /// RFC 2131 §4.3.5: the client has its address from elsewhere, so neither `yiaddr` nor a lease time is filled in.
-    fn inform(&self, request: &Request) -> Result<Action, Ignored> {
+    fn inform(&self, request: &Request, place: Place) -> Result<Action, Ignored> {
         let address = request.client_address;
         if address.is_unspecified() {
             return Err(Ignored::NoAddress);
         }
-        if !self.leases.is_clients(address) {
+        if !self.segments[place].leases.is_clients(address) {
             return Err(Ignored::ForeignClient(address));
         }
-        let message = reply::message(ReplyKind::Ack, request, &self.parameters(request, None));
+        let message = reply::message(ReplyKind::Ack, request, &self.parameters(request, place, None));
         Ok(Action::Reply(Box::new(Reply {
             kind: ReplyKind::Ack,
             mac: request.mac(),
             firmware: request.firmware(),
             address,
             message,
-            destination: Destination::of(ReplyKind::Ack, request, None),
+            destination: destination(ReplyKind::Ack, request, place, None),
             commit: None,
             event: None,
         })))
     }
 
-    /// The address to offer, in the order of RFC 2131 §4.3.1: what the client has or had, what it asks for, what is left.
-    fn choose(&self, request: &Request) -> Result<Ipv4Addr, Ignored> {
+    fn applicant(&self, request: &Request, place: Place) -> Applicant {
         let mac = request.mac();
-        let wanted = [self.reservation(mac), self.leases.leased(mac), self.leases.offered(mac), request.requested];
-        let wanted = wanted.into_iter().flatten().find(|address| self.permitted(*address, mac).is_ok());
-        if !self.leases.has_pool() && wanted.is_none() {
-            return Err(Ignored::NoPool(mac));
-        }
-        wanted.or_else(|| self.leases.pick(mac)).ok_or(Ignored::PoolExhausted(mac))
+        let reserved = self.inventory.by_mac(mac).and_then(|machine| machine.address);
+        let reservation = reserved.filter(|address| self.segments[place].leases.is_clients(*address));
+        Applicant { mac, reservation }
     }
 
-    /// Whether the client can have the address it asks for, considering also what it has.
-    fn entitled(&self, address: Ipv4Addr, mac: MacAddr) -> Result<(), Refusal> {
-        self.permitted(address, mac)?;
-        let expected = [self.reservation(mac), self.leases.offered(mac)].contains(&Some(address));
-        match self.leases.leased(mac) {
-            Some(other) if other != address && !expected && self.leases.is_leased(other, mac) => {
-                Err(Refusal::Has(other))
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Whether the address could be given to the client.
-    fn permitted(&self, address: Ipv4Addr, mac: MacAddr) -> Result<(), Refusal> {
-        if !self.leases.is_clients(address) {
-            return Err(Refusal::ForeignNetwork);
-        }
-        self.leases.vacant(address, mac)?;
-        match self.reservation(mac) {
-            Some(reserved) if reserved == address => Ok(()),
-            Some(reserved) if self.leases.vacant(reserved, mac).is_ok() => Err(Refusal::Reserved(reserved)),
-            _ if self.leases.is_reserved(address) => Err(Refusal::ReservedForAnother),
-            _ if !self.leases.is_in_pool(address) => Err(Refusal::NotInPool),
-            _ => Ok(()),
-        }
-    }
-
-    fn reservation(&self, mac: MacAddr) -> Option<Ipv4Addr> {
-        self.inventory.by_mac(mac)?.address.filter(|address| self.leases.is_clients(*address))
-    }
-
-    /// The offer or confirmation of an address; `told` is whether the machine's boot got further by it.
-    fn grant(
-        &self,
-        kind: ReplyKind,
-        request: &Request,
-        address: Ipv4Addr,
-        commit: Option<LeaseRecord>,
-        told: bool,
-    ) -> Action {
+    fn grant(&self, kind: ReplyKind, request: &Request, place: Place, grant: Grant) -> Action {
+        let Grant { address, commit, is_told } = grant;
         let (mac, firmware) = (request.mac(), request.firmware());
         let what = match kind {
             ReplyKind::Offer => What::Offer { address, firmware },
@@ -246,37 +253,54 @@ impl Engine {
             mac,
             firmware,
             address,
-            message: reply::message(kind, request, &self.parameters(request, Some(address))),
-            destination: Destination::of(kind, request, Some(address)),
+            message: reply::message(kind, request, &self.parameters(request, place, Some(address))),
+            destination: destination(kind, request, place, Some(address)),
             commit,
-            event: told.then_some((mac, what)),
+            event: is_told.then_some((mac, what)),
         }))
     }
 
-    fn refuse(&self, request: &Request, address: Ipv4Addr, reason: Refusal) -> Action {
+    fn refuse(&self, request: &Request, place: Place, address: Ipv4Addr, reason: Refusal) -> Action {
         let mac = request.mac();
         Action::Reply(Box::new(Reply {
             kind: ReplyKind::Nak,
             mac,
             firmware: request.firmware(),
             address,
-            message: reply::refusal(self.config.server.address(), request, reason),
-            destination: Destination::of(ReplyKind::Nak, request, None),
+            message: reply::refusal(self.config.server, request, reason),
+            destination: destination(ReplyKind::Nak, request, place, None),
             commit: None,
             event: Some((mac, What::Nak { address, reason: reason.to_string() })),
         }))
     }
 
-    fn parameters(&self, request: &Request, address: Option<Ipv4Addr>) -> Parameters<'_> {
+    fn parameters(&self, request: &Request, place: Place, address: Option<Ipv4Addr>) -> Parameters<'_> {
         let (mac, firmware) = (request.mac(), request.firmware());
         let machine = self.inventory.by_mac(mac);
+        let subnet = &self.segments[place].subnet;
         // RFC 2132 §9.2 counts in 32 bits, and RFC 2131 §3.3 takes the greatest value for eternity.
-        let seconds = self.config.lease.as_secs().min(u64::from(u32::MAX - 1)) as u32;
+        let seconds = subnet.lease.as_secs().min(u64::from(u32::MAX - 1)) as u32;
         Parameters {
-            config: &self.config,
+            server: self.config.server,
+            subnet,
             lease: address.map(|address| (address, seconds)),
             hostname: machine.map(|machine| machine.name.as_str()),
             directions: boot::directions(machine.map(Arc::as_ref), &self.profiles, firmware, mac, self.config.base),
         }
+    }
+}
+
+/// Where the reply goes, considering that a client of another subnet need not be on this link.
+fn destination(kind: ReplyKind, request: &Request, place: Place, address: Option<Ipv4Addr>) -> Destination {
+    let destination = Destination::of(kind, request, address);
+    let in_use = request.address_in_use();
+    match (kind, destination) {
+        // RFC 2131 §4.1 would have it broadcast, which no router passes on; the client still has its address.
+        (ReplyKind::Nak, Destination::Broadcast) if place != HERE && !in_use.is_unspecified() => {
+            Destination::Unicast(in_use)
+        }
+        // RFC 3011 §2: a client here that asks for an address elsewhere; on this link there is no way to that.
+        (_, Destination::Hardware { .. }) if place != HERE => Destination::Broadcast,
+        _ => destination,
     }
 }

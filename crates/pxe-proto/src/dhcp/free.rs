@@ -11,10 +11,27 @@ pub(super) struct FreeAddresses {
 }
 
 impl FreeAddresses {
-    /// All addresses of the range; none if its end comes before its start.
-    pub(super) fn new(range: &RangeInclusive<Ipv4Addr>) -> Self {
-        let (first, last) = (range.start().to_bits(), range.end().to_bits());
-        Self { ranges: (first <= last).then_some((first, last)).into_iter().collect() }
+    /// All addresses of these ranges, which may overlap; one whose end comes before its start has none.
+    pub(super) fn new(ranges: impl IntoIterator<Item = RangeInclusive<Ipv4Addr>>) -> Self {
+        let bits = |range: RangeInclusive<Ipv4Addr>| (range.start().to_bits(), range.end().to_bits());
+        let mut sorted: Vec<_> = ranges.into_iter().map(bits).filter(|(first, last)| first <= last).collect();
+        sorted.sort_unstable();
+        let mut merged = BTreeMap::<u32, u32>::new();
+        for (first, last) in sorted {
+            match merged.last_entry() {
+                Some(mut before) if first <= before.get().saturating_add(1) => {
+                    let end = before.get_mut();
+                    *end = last.max(*end);
+                }
+                _ => drop(merged.insert(first, last)),
+            }
+        }
+        Self { ranges: merged }
+    }
+
+    /// The ranges, in order.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = RangeInclusive<Ipv4Addr>> {
+        self.ranges.iter().map(|(first, last)| Ipv4Addr::from_bits(*first)..=Ipv4Addr::from_bits(*last))
     }
 
     /// Takes the address out, where it is in.
@@ -66,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_whole_address_space_is_one_range() {
-        let mut free = FreeAddresses::new(&(Ipv4Addr::UNSPECIFIED..=Ipv4Addr::BROADCAST));
+        let mut free = FreeAddresses::new([Ipv4Addr::UNSPECIFIED..=Ipv4Addr::BROADCAST]);
 
         free.take(Ipv4Addr::BROADCAST);
         free.take(Ipv4Addr::UNSPECIFIED);
@@ -77,13 +94,13 @@ mod tests {
         free.put(Ipv4Addr::BROADCAST);
         free.put(Ipv4Addr::UNSPECIFIED);
         free.put(Ipv4Addr::new(10, 0, 0, 0));
-        assert_eq!(free, FreeAddresses::new(&(Ipv4Addr::UNSPECIFIED..=Ipv4Addr::BROADCAST)));
+        assert_eq!(free, FreeAddresses::new([Ipv4Addr::UNSPECIFIED..=Ipv4Addr::BROADCAST]));
     }
 
     proptest! {
         #[test]
         fn is_the_same_as_a_set_of_addresses(steps in prop::collection::vec((any::<bool>(), 0_u32..40), 0..120)) {
-            let mut free = FreeAddresses::new(&(Ipv4Addr::from_bits(10)..=Ipv4Addr::from_bits(30)));
+            let mut free = FreeAddresses::new([Ipv4Addr::from_bits(10)..=Ipv4Addr::from_bits(30)]);
             let mut model: BTreeSet<u32> = (10..=30).collect();
 
             for (put, bits) in steps {

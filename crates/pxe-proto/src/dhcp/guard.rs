@@ -1,11 +1,19 @@
 //! The checks that come before anything reads a datagram's fields.
 
+use std::ops::Range;
+
 use dhcproto::v4::borrowed::Message;
 
 use super::Ignored;
 
 /// RFC 2131 §2: the fixed fields, 236 bytes, and the cookie of four.
 pub(super) const HEADER: usize = 240;
+
+/// RFC 2131 §2: the place of `sname`.
+pub(super) const SNAME: Range<usize> = 44..108;
+
+/// RFC 2131 §2: the place of `file`.
+pub(super) const FILE: Range<usize> = 108..236;
 
 /// RFC 2131 §3: says that options follow.
 pub(super) const COOKIE: [u8; 4] = [0x63, 0x82, 0x53, 0x63];

@@ -36,11 +36,14 @@ pub enum Ignored {
     /// An option that decides about the answer has a wrong length.
     #[error("option {0} is malformed")]
     MalformedOption(u8),
-    /// Relayed from a network that has no pool here.
-    #[error("relayed by {0}, which is not on the lab network")]
+    /// Relayed from a network that is not served.
+    #[error("relayed by {0}, which is on no subnet of the configuration")]
     ForeignRelay(Ipv4Addr),
+    /// For a subnet that is not served, by the word of the relay agent (RFC 3527) or of the client (RFC 3011).
+    #[error("for the subnet of {0}, which is not in the configuration")]
+    ForeignSubnet(Ipv4Addr),
     /// From a client that has its address from elsewhere.
-    #[error("{0} is not on the lab network")]
+    #[error("{0} is on no subnet of the configuration")]
     ForeignClient(Ipv4Addr),
     /// The client chose another server's offer (RFC 2131 §3.1, step 4).
     #[error("meant for server {0}")]
@@ -75,6 +78,7 @@ impl Ignored {
             Self::NoMessageType => "no-message-type",
             Self::MalformedOption(_) => "malformed-option",
             Self::ForeignRelay(_) => "foreign-relay",
+            Self::ForeignSubnet(_) => "foreign-subnet",
             Self::ForeignClient(_) => "foreign-client",
             Self::OtherServer(_) => "other-server",
             Self::NoAddress => "no-address",
@@ -87,6 +91,6 @@ impl Ignored {
 
     /// Whether the lab's owner should hear of it, because a machine waits in vain for what only the owner can change.
     pub const fn needs_attention(&self) -> bool {
-        matches!(self, Self::NoPool(_) | Self::PoolExhausted(_))
+        matches!(self, Self::ForeignRelay(_) | Self::ForeignSubnet(_) | Self::NoPool(_) | Self::PoolExhausted(_))
     }
 }

@@ -10,23 +10,22 @@ use std::time::Duration;
 
 use lab_model::MacAddr;
 
-use super::free::FreeAddresses;
-use super::{Config, LeaseRecord, LeaseState, Refusal, UnixSeconds};
+use super::pool::Pool;
+use super::{LeaseRecord, LeaseState, Refusal, Subnet, UnixSeconds};
 
-/// All that is known of the network's addresses.
+/// All that is known of one subnet's addresses.
 ///
-/// An address of the pool that is neither the server's nor reserved is in exactly one of two places: in `free` while
-/// there is no record of it, else in `ending`.
+/// An address of the pool that is neither the server's, nor the router's, nor reserved is in [`Pool`] one of those that can
+/// be given some time.
 #[derive(Debug)]
 pub(super) struct Leases {
     hosts: RangeInclusive<Ipv4Addr>,
     server: Ipv4Addr,
-    pool: Option<RangeInclusive<Ipv4Addr>>,
+    router: Option<Ipv4Addr>,
+    pool: Pool,
     reserved: BTreeSet<Ipv4Addr>,
     by_address: BTreeMap<Ipv4Addr, LeaseRecord>,
     by_mac: BTreeMap<MacAddr, Held>,
-    free: FreeAddresses,
-    ending: BTreeSet<(UnixSeconds, Ipv4Addr)>,
     clock: UnixSeconds,
 }
 
@@ -39,21 +38,20 @@ struct Held {
 
 impl Leases {
     /// No lease, and no reservation.
-    pub(super) fn new(config: &Config) -> Self {
-        let hosts = config.server.hosts();
-        let server = config.server.address();
-        let pool = config.pool.as_ref().map(|pool| *pool.start().max(hosts.start())..=*pool.end().min(hosts.end()));
-        let mut free = pool.as_ref().map(FreeAddresses::new).unwrap_or_default();
-        free.take(server);
+    pub(super) fn new(subnet: &Subnet, server: Ipv4Addr) -> Self {
+        let hosts = subnet.network.hosts();
+        let mut pool = Pool::new(&subnet.pool, &hosts);
+        for taken in [Some(server), subnet.router].into_iter().flatten() {
+            pool.take(taken, None);
+        }
         Self {
             hosts,
             server,
+            router: subnet.router,
             pool,
             reserved: BTreeSet::new(),
             by_address: BTreeMap::new(),
             by_mac: BTreeMap::new(),
-            free,
-            ending: BTreeSet::new(),
             clock: UnixSeconds::default(),
         }
     }
@@ -68,12 +66,10 @@ impl Leases {
                 if record.granted <= now {
                     continue;
                 }
-                let waiting = self.ending.remove(&(record.expires, *address));
-                record.expires = UnixSeconds(now.0.saturating_add(record.expires.0.saturating_sub(record.granted.0)));
+                let before = record.expires;
+                record.expires = UnixSeconds(now.0.saturating_add(before.0.saturating_sub(record.granted.0)));
                 record.granted = now;
-                if waiting {
-                    self.ending.insert((record.expires, *address));
-                }
+                self.pool.move_end(before, record.expires, *address);
             }
         }
         self.clock = now;
@@ -84,15 +80,9 @@ impl Leases {
         let before = std::mem::replace(&mut self.reserved, reserved);
         let changed: Vec<_> = before.symmetric_difference(&self.reserved).copied().collect();
         for address in changed {
-            self.free.take(address);
-            if let Some(record) = self.by_address.get(&address) {
-                self.ending.remove(&(record.expires, address));
-                if self.is_in_pool(address) && !self.is_reserved(address) {
-                    self.ending.insert((record.expires, address));
-                }
-            } else if self.is_in_pool(address) && !self.is_reserved(address) {
-                self.free.put(address);
-            }
+            let expires = self.by_address.get(&address).map(|record| record.expires);
+            self.pool.take(address, expires);
+            self.give(address, expires);
         }
         let stale = |record: &&LeaseRecord| {
             let address = record.address;
@@ -111,12 +101,12 @@ impl Leases {
 
     /// Whether the pool has the address, for whomever.
     pub(super) fn is_in_pool(&self, address: Ipv4Addr) -> bool {
-        self.pool.as_ref().is_some_and(|pool| pool.contains(&address)) && address != self.server
+        self.pool.contains(address) && address != self.server && Some(address) != self.router
     }
 
     /// Whether there is a pool at all.
     pub(super) fn has_pool(&self) -> bool {
-        self.pool.is_some()
+        !self.pool.is_empty()
     }
 
     /// Whether the address is reserved for some machine.
@@ -165,12 +155,8 @@ impl Leases {
     ///
     /// The order also guards against a clock that was set forward, by which leases seem to have ended that have not.
     pub(super) fn pick(&self, mac: MacAddr) -> Option<Ipv4Addr> {
-        let pool = self.pool.as_ref()?;
-        let (first, last) = (pool.start().to_bits(), pool.end().to_bits());
-        let size = u64::from(last.checked_sub(first)?) + 1;
-        let preferred = Ipv4Addr::from_bits(first + (spread(mac) % size) as u32);
-        self.free.next_from(preferred).or_else(|| {
-            let (_, address) = *self.ending.first()?;
+        self.pool.unused(mac).or_else(|| {
+            let address = self.pool.first_to_end()?;
             self.by_address.get(&address).filter(|record| !record.is_active(self.clock))?;
             Some(address)
         })
@@ -259,16 +245,12 @@ impl Leases {
     /// Puts the record in the place of whatever was known of its address.
     fn put(&mut self, record: LeaseRecord) {
         let LeaseRecord { mac, address, state, expires, .. } = record;
-        match self.by_address.insert(address, record) {
-            Some(old) => {
-                self.ending.remove(&(old.expires, address));
-                self.detach(old.mac, address);
-            }
-            None => self.free.take(address),
+        let old = self.by_address.insert(address, record);
+        self.pool.take(address, old.map(|old| old.expires));
+        if let Some(old) = old {
+            self.detach(old.mac, address);
         }
-        if self.is_in_pool(address) && !self.is_reserved(address) {
-            self.ending.insert((expires, address));
-        }
+        self.give(address, Some(expires));
         match state {
             LeaseState::Offered => self.by_mac.entry(mac).or_default().offer = Some(address),
             LeaseState::Bound | LeaseState::Released => self.by_mac.entry(mac).or_default().lease = Some(address),
@@ -279,10 +261,19 @@ impl Leases {
     /// Drops what is known of the address.
     fn forget(&mut self, address: Ipv4Addr) {
         let Some(record) = self.by_address.remove(&address) else { return };
-        self.ending.remove(&(record.expires, address));
+        self.pool.take(address, Some(record.expires));
         self.detach(record.mac, address);
-        if self.is_in_pool(address) && !self.is_reserved(address) {
-            self.free.put(address);
+        self.give(address, None);
+    }
+
+    /// Puts the address among those that can be given some time, if it is one of them; `expires` is when its record ends.
+    fn give(&mut self, address: Ipv4Addr, expires: Option<UnixSeconds>) {
+        if !self.is_in_pool(address) || self.is_reserved(address) {
+            return;
+        }
+        match expires {
+            Some(expires) => self.pool.end(expires, address),
+            None => self.pool.free(address),
         }
     }
 
@@ -295,11 +286,4 @@ impl Leases {
             self.by_mac.remove(&mac);
         }
     }
-}
-
-/// A number that is the same for the same machine and unlike for neighbouring hardware addresses (FNV-1a, 64 bits).
-fn spread(mac: MacAddr) -> u64 {
-    mac.bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }

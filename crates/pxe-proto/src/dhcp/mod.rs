@@ -10,7 +10,7 @@
 //! makes up a new one at each fresh first boot. A machine is to have one address, so the identifier is only echoed.
 //!
 //! Deliberately not here: sockets and the clock, which file a machine boots ([`crate::boot`] decides), addresses for
-//! clients that are not on Ethernet, BOOTP without DHCP, and pools for other networks behind relays.
+//! clients that are not on Ethernet, BOOTP without DHCP, and several subnets on one link.
 
 mod client;
 mod config;
@@ -19,15 +19,20 @@ mod engine;
 mod free;
 mod guard;
 mod ignored;
+mod layout;
 mod lease;
 mod leases;
 mod options;
+mod pool;
+mod received;
 mod refusal;
+mod relay_agent;
 mod reply;
 mod request;
+mod segment;
 
 pub use client::Client;
-pub use config::Config;
+pub use config::{Config, Subnet};
 pub use destination::Destination;
 pub use engine::{Action, Change, Engine};
 pub use ignored::Ignored;

@@ -26,6 +26,8 @@ pub(super) mod code {
     pub(in crate::dhcp) const MESSAGE_TYPE: u8 = 53;
     /// RFC 2132 §9.7.
     pub(in crate::dhcp) const SERVER: u8 = 54;
+    /// RFC 2132 §9.8.
+    pub(in crate::dhcp) const PARAMETER_REQUEST_LIST: u8 = 55;
     /// RFC 2132 §9.9.
     pub(in crate::dhcp) const MESSAGE: u8 = 56;
     /// RFC 2132 §9.10.
@@ -48,65 +50,83 @@ pub(super) mod code {
     pub(in crate::dhcp) const RELAY_AGENT: u8 = 82;
     /// RFC 4578 §2.1.
     pub(in crate::dhcp) const ARCHITECTURE: u8 = 93;
+    /// RFC 3011 §2.
+    pub(in crate::dhcp) const SUBNET_SELECTION: u8 = 118;
     /// The range that iPXE uses for its own settings, encapsulated.
     pub(in crate::dhcp) const IPXE: u8 = 175;
     /// RFC 2132 §3.2.
     pub(in crate::dhcp) const END: u8 = 255;
 }
 
-/// Options in the order in which they are written, in their wire format, without the end.
+/// The options of a reply, in the order in which they are written and in which they matter; none is there twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Options {
-    bytes: Vec<u8>,
+    all: Vec<Written>,
+}
+
+/// An option of a reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    code: u8,
+    data: Vec<u8>,
+    is_padded: bool,
 }
 
 impl Options {
-    /// An empty list with room for a usual reply.
-    pub(super) fn new() -> Self {
-        Self { bytes: Vec::with_capacity(300) }
-    }
-
-    /// Appends one option; one longer than 255 bytes is split (RFC 3396 §6), one that is empty is left out.
+    /// Appends one option; one that is empty is left out.
     pub(super) fn push(&mut self, code: u8, data: &[u8]) {
-        for part in data.chunks(usize::from(u8::MAX)) {
-            self.bytes.push(code);
-            self.bytes.push(part.len() as u8);
-            self.bytes.extend_from_slice(part);
+        if !data.is_empty() {
+            self.all.push(Written { code, data: data.to_vec(), is_padded: false });
         }
     }
 
-    /// Appends one byte of padding.
-    pub(super) fn pad(&mut self) {
-        self.bytes.push(code::PAD);
+    /// Appends one option with a byte of padding behind it.
+    pub(super) fn push_padded(&mut self, code: u8, data: &[u8]) {
+        self.all.push(Written { code, data: data.to_vec(), is_padded: true });
     }
 
-    /// Takes the option with this code out again, wherever it is.
-    pub(super) fn remove(&mut self, code: u8) {
-        let mut at = 0;
-        while let Some(&found) = self.bytes.get(at) {
-            if found == code::PAD {
-                at += 1;
-                continue;
-            }
-            let end = at + 2 + usize::from(self.bytes.get(at + 1).copied().unwrap_or_default());
-            if found == code {
-                self.bytes.drain(at..end.min(self.bytes.len()));
-            } else {
-                at = end;
-            }
-        }
+    /// Has what the client wants behind what it needs, in the order in which it asks (RFC 2132 §9.8), and leaves out what
+    /// it does not ask for.
+    pub(super) fn order(&mut self, needed: &[u8], wanted: &[u8]) {
+        let place = |written: &Written| match needed.contains(&written.code) {
+            true => Some(0),
+            false => wanted.iter().position(|code| *code == written.code).map(|at| at + 1),
+        };
+        self.all.retain(|written| place(written).is_some());
+        self.all.sort_by_key(place);
     }
 
     /// How many bytes they take.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.all.iter().map(Written::len).sum()
     }
 
-    /// Their wire format.
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Written> {
+        self.all.iter()
     }
 }
+
+impl Written {
+    /// How many bytes it takes.
+    pub(super) fn len(&self) -> usize {
+        self.data.len() + 2 * self.data.len().div_ceil(PART) + usize::from(self.is_padded)
+    }
+
+    /// Appends its wire format; one longer than 255 bytes is split (RFC 3396 §6).
+    pub(super) fn write(&self, area: &mut Vec<u8>) {
+        for part in self.data.chunks(PART) {
+            area.extend_from_slice(&[self.code, part.len() as u8]);
+            area.extend_from_slice(part);
+        }
+        if self.is_padded {
+            area.push(code::PAD);
+        }
+    }
+}
+
+/// RFC 2132 §2: the length of an option is one byte.
+const PART: usize = u8::MAX as usize;
 
 #[cfg(test)]
 mod tests {
@@ -114,25 +134,35 @@ mod tests {
 
     #[test]
     fn a_long_option_is_split() {
-        let mut options = Options::new();
-
+        let mut options = Options::default();
         options.push(code::CLIENT_ID, &[7; 300]);
 
-        assert_eq!(options.len(), 300 + 4);
-        assert_eq!(options.as_bytes()[..3], [61, 255, 7]);
-        assert_eq!(options.as_bytes()[257..260], [61, 45, 7]);
+        let bytes = written(&options);
+
+        assert_eq!((bytes.len(), options.len()), (300 + 4, 300 + 4));
+        assert_eq!(bytes[..3], [61, 255, 7]);
+        assert_eq!(bytes[257..260], [61, 45, 7]);
     }
 
     #[test]
-    fn what_is_removed_leaves_the_others_in_order() {
-        let mut options = Options::new();
+    fn what_is_wanted_comes_as_it_was_asked_for_behind_what_is_needed() {
+        let mut options = Options::default();
         options.push(code::SERVER, &[10, 77, 0, 1]);
         options.push(code::DOMAIN, b"lab");
-        options.pad();
-        options.push(code::IPXE, &[0xb0, 1, 1]);
+        options.push(code::BROADCAST, &[10, 77, 0, 255]);
+        options.push_padded(code::BOOT_FILE, b"f");
+        options.push(code::HOST_NAME, b"web");
 
-        options.remove(code::DOMAIN);
+        options.order(&[code::SERVER, code::BOOT_FILE], &[code::HOST_NAME, code::ROUTER, code::DOMAIN]);
 
-        assert_eq!(options.as_bytes(), [54, 4, 10, 77, 0, 1, 0, 175, 3, 0xb0, 1, 1]);
+        let expected =
+            [&[54, 4, 10, 77, 0, 1, 67, 1, b'f', 0][..], &[12, 3, b'w', b'e', b'b', 15, 3, b'l', b'a', b'b']];
+        assert_eq!(written(&options), expected.concat());
+    }
+
+    fn written(options: &Options) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        options.iter().for_each(|option| option.write(&mut bytes));
+        bytes
     }
 }

@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 
 use lab_model::{Firmware, MacAddr, What};
 
+use super::layout::{Layout, Spare};
 use super::options::{Options, code};
-use super::{Config, Destination, LeaseRecord, Refusal, Request, guard};
+use super::{Destination, LeaseRecord, Refusal, Request, Subnet, guard};
 use crate::boot::Directions;
 
 /// A message to send.
@@ -55,16 +56,29 @@ const ETHERNET_MTU: u16 = 1500;
 /// An IPv4 header without options, and a UDP header: RFC 2132 §9.10 counts them.
 const IP_AND_UDP: usize = 28;
 
-/// RFC 2131 §2: the room for `file`, its terminating zero included.
-const FILE: usize = 128;
-
-/// What is left out first when a client accepts too little: what no boot depends on.
-const EXPENDABLE: [u8; 7] =
-    [code::DOMAIN, code::BROADCAST, code::TFTP_SERVER, code::HOST_NAME, code::MESSAGE, code::DNS, code::CLIENT_ID];
+/// What a client gets whether or not it asks for it: what RFC 2131 §4.3.1, table 3, has every message say, what comes back
+/// as it was sent, and what a boot depends on.
+const NEEDED: [u8; 13] = [
+    code::MESSAGE_TYPE,
+    code::SERVER,
+    code::LEASE_TIME,
+    code::RENEWAL_TIME,
+    code::REBINDING_TIME,
+    code::SUBNET_MASK,
+    code::CLIENT_ID,
+    code::SUBNET_SELECTION,
+    code::VENDOR_CLASS,
+    code::BOOT_FILE,
+    code::IPXE,
+    code::ROUTER,
+    code::TFTP_SERVER,
+];
 
 /// What a reply tells a client that has, or gets, an address.
 pub(super) struct Parameters<'a> {
-    pub(super) config: &'a Config,
+    /// The server's own address.
+    pub(super) server: Ipv4Addr,
+    pub(super) subnet: &'a Subnet,
     /// The address in `yiaddr`, with the length of its lease in seconds; `None` in the answer to a DHCPINFORM.
     pub(super) lease: Option<(Ipv4Addr, u32)>,
     pub(super) hostname: Option<&'a str>,
@@ -73,35 +87,23 @@ pub(super) struct Parameters<'a> {
 
 /// Writes a DHCPOFFER or DHCPACK (RFC 2131 §4.3.1, table 3).
 pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameters<'_>) -> Vec<u8> {
-    let Parameters { config, lease, hostname, directions } = parameters;
-    let server = config.server.address();
-    let mut options = Options::new();
+    let Parameters { server, subnet, lease, hostname, directions } = parameters;
+    let mut options = Options::default();
     options.push(code::MESSAGE_TYPE, &[kind.wire()]);
-    options.push(code::SERVER, &server.octets());
+    options.push(code::SERVER, &identifier(*server, request).octets());
     if let Some((_, seconds)) = lease {
         options.push(code::LEASE_TIME, &seconds.to_be_bytes());
         // RFC 2131 §4.4.5: half, and seven eighths.
         options.push(code::RENEWAL_TIME, &(seconds / 2).to_be_bytes());
         options.push(code::REBINDING_TIME, &(seconds - seconds / 8).to_be_bytes());
     }
-    options.push(code::SUBNET_MASK, &config.server.netmask().octets());
-    if let Some(router) = config.router {
-        options.push(code::ROUTER, &router.octets());
-    }
-    for dns in config.dns.chunks(63).take(1) {
-        options.push(code::DNS, &dns.iter().flat_map(Ipv4Addr::octets).collect::<Vec<_>>());
-    }
-    options.push(code::HOST_NAME, hostname.unwrap_or_default().as_bytes());
-    options.push(code::DOMAIN, config.domain.as_deref().unwrap_or_default().as_bytes());
-    if config.server.prefix() < 31 {
-        options.push(code::BROADCAST, &config.server.broadcast().octets());
-    }
+    options.push(code::SUBNET_MASK, &subnet.network.netmask().octets());
+    echo(&mut options, request);
     let mut file = "";
     match directions {
         Directions::Nowhere => (),
         Directions::Tftp(program) => {
             file = program.file_name();
-            options.push(code::TFTP_SERVER, server.to_string().as_bytes());
             boot_file(&mut options, file);
         }
         Directions::Http(url) => {
@@ -114,6 +116,21 @@ pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameter
         // `no-pxedhcp`, setting 176 within option 175: without it iPXE waits three seconds for a ProxyDHCP server.
         options.push(code::IPXE, &[176, 1, 1]);
     }
+    if let Some(router) = subnet.router {
+        options.push(code::ROUTER, &router.octets());
+    }
+    if !file.is_empty() {
+        options.push(code::TFTP_SERVER, server.to_string().as_bytes());
+    }
+    options.push(code::DNS, &subnet.dns.iter().flat_map(Ipv4Addr::octets).collect::<Vec<_>>());
+    options.push(code::HOST_NAME, hostname.unwrap_or_default().as_bytes());
+    options.push(code::DOMAIN, subnet.domain.as_deref().unwrap_or_default().as_bytes());
+    if subnet.network.prefix() < 31 {
+        options.push(code::BROADCAST, &subnet.network.broadcast().octets());
+    }
+    if let Some(wanted) = request.wanted() {
+        options.order(&NEEDED, wanted);
+    }
 
     let mut header = Header::of(request);
     if kind == ReplyKind::Ack {
@@ -125,31 +142,46 @@ pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameter
     if *directions != Directions::Nowhere {
         header.put(20, &server.octets());
     }
-    if file.len() < FILE {
-        header.put(108, file.as_bytes());
+    if file.len() < guard::FILE.len() {
+        header.put(guard::FILE.start, file.as_bytes());
     }
-    finish(header, options, request)
+    finish(header, &options, request)
 }
 
 /// Writes a DHCPNAK (RFC 2131 §4.3.1, table 3), with the reason in words for whoever reads the client's log.
 pub(super) fn refusal(server: Ipv4Addr, request: &Request, reason: Refusal) -> Vec<u8> {
-    let mut options = Options::new();
+    let mut options = Options::default();
     options.push(code::MESSAGE_TYPE, &[ReplyKind::Nak.wire()]);
-    options.push(code::SERVER, &server.octets());
+    options.push(code::SERVER, &identifier(server, request).octets());
+    echo(&mut options, request);
     options.push(code::MESSAGE, reason.to_string().as_bytes());
     let mut header = Header::of(request);
     if !request.relay().is_unspecified() {
         // RFC 2131 §4.3.2: the relay must not try to reach the client at an address that it cannot have.
         header.0[10] |= 0x80;
     }
-    finish(header, options, request)
+    finish(header, &options, request)
+}
+
+/// What the client is to take for the server's address: RFC 5107 §4 lets a relay agent say that it is its own.
+fn identifier(server: Ipv4Addr, request: &Request) -> Ipv4Addr {
+    request.relay_agent.server.unwrap_or(server)
 }
 
 /// The boot file name, with a byte of padding behind it: EDK2 overwrites that byte with a zero to end the name, and would
 /// take the next option's code for padding and its data for codes.
 fn boot_file(options: &mut Options, name: &str) {
-    options.push(code::BOOT_FILE, name.as_bytes());
-    options.pad();
+    options.push_padded(code::BOOT_FILE, name.as_bytes());
+}
+
+/// What the client gets back as it sent it.
+fn echo(options: &mut Options, request: &Request) {
+    // RFC 6842 §3.
+    options.push(code::CLIENT_ID, request.client.identifier.as_deref().unwrap_or_default());
+    if let Some(subnet) = request.subnet {
+        // RFC 3011 §2: whoever asks for a subnet drops an answer that does not say it.
+        options.push(code::SUBNET_SELECTION, &subnet.octets());
+    }
 }
 
 /// The fixed fields of a reply, with what they repeat of the request (RFC 2131 §4.3.1, table 3).
@@ -172,29 +204,21 @@ impl Header {
     }
 }
 
-/// Puts the options behind the header: no more than the client accepts, and the relay's own, which never reach it, last.
-fn finish(header: Header, mut options: Options, request: &Request) -> Vec<u8> {
-    if let Some(identifier) = &request.client.identifier {
-        options.push(code::CLIENT_ID, identifier);
-    }
-    let limit =
-        usize::from(request.max_size.unwrap_or_default().clamp(EVERY_CLIENT_ACCEPTS, ETHERNET_MTU)) - IP_AND_UDP;
-    for code in EXPENDABLE {
-        if guard::HEADER + options.len() < limit {
-            break;
-        }
-        options.remove(code);
-    }
-    // RFC 3046 §2.2: echoed unchanged, behind all others; the relay takes it out again.
-    let room = (usize::from(ETHERNET_MTU) - IP_AND_UDP - guard::HEADER - 1).saturating_sub(options.len());
-    let relayed = request.relay_agent.len() + 2 * request.relay_agent.len().div_ceil(255);
-    if relayed <= room {
-        options.push(code::RELAY_AGENT, &request.relay_agent);
-    }
-
-    let mut message = Vec::with_capacity(MIN_SIZE.max(guard::HEADER + options.len() + 1));
+/// Puts the options into the message: no more than the client accepts, and the relay's own, which never reach it, last.
+fn finish(header: Header, options: &Options, request: &Request) -> Vec<u8> {
+    let most = usize::from(ETHERNET_MTU) - IP_AND_UDP;
+    let accepted = usize::from(request.max_size.unwrap_or_default().clamp(EVERY_CLIENT_ACCEPTS, ETHERNET_MTU));
+    let limit = accepted - IP_AND_UDP;
+    let spare = Spare { file: header.0[guard::FILE].iter().all(|byte| *byte == 0) };
+    let mut message = Vec::with_capacity(MIN_SIZE);
     message.extend_from_slice(&header.0);
-    message.extend_from_slice(options.as_bytes());
+    Layout::new(options, limit - guard::HEADER - 1, spare).write(&mut message);
+    // RFC 3046 §2.2: echoed unchanged, behind all others; the relay takes it out again.
+    let mut relay_agent = Options::default();
+    relay_agent.push(code::RELAY_AGENT, &request.relay_agent.bytes);
+    if message.len() + relay_agent.len() < most {
+        relay_agent.iter().for_each(|option| option.write(&mut message));
+    }
     message.push(code::END);
     if message.len() < MIN_SIZE {
         message.resize(MIN_SIZE, code::PAD);

@@ -2,11 +2,12 @@
 
 use std::net::Ipv4Addr;
 
-use dhcproto::v4::borrowed::DhcpOptionIterator;
 use lab_model::{Firmware, MacAddr};
 
 use super::client::Classes;
 use super::options::code;
+use super::received::Received;
+use super::relay_agent::RelayAgent;
 use super::{Client, Ignored, guard};
 
 /// A DHCP client's message (RFC 2131 §2) that was found well formed.
@@ -21,7 +22,9 @@ pub struct Request {
     pub(super) requested: Option<Ipv4Addr>,
     pub(super) server: Option<Ipv4Addr>,
     pub(super) max_size: Option<u16>,
-    pub(super) relay_agent: Vec<u8>,
+    pub(super) subnet: Option<Ipv4Addr>,
+    pub(super) relay_agent: RelayAgent,
+    pub(super) options: Received,
 }
 
 /// What a client's message is (RFC 2131 §3.1, table 2).
@@ -64,8 +67,8 @@ impl Request {
             return Err(Ignored::NotOneInterface(mac));
         }
 
-        let options = Collected::of(bytes);
-        let kind = match options.message_type.as_deref() {
+        let options = Received::of(bytes);
+        let kind = match options.get(code::MESSAGE_TYPE) {
             Some([1]) => RequestKind::Discover,
             Some([3]) => RequestKind::Request,
             Some([4]) => RequestKind::Decline,
@@ -74,22 +77,25 @@ impl Request {
             Some(_) | None => return Err(Ignored::NoMessageType),
         };
         let firmware = Classes {
-            vendor: options.vendor_class.as_deref(),
-            user: options.user_class.as_deref(),
-            architecture: options.architecture.as_deref(),
+            vendor: options.get(code::VENDOR_CLASS),
+            user: options.get(code::USER_CLASS),
+            architecture: options.get(code::ARCHITECTURE),
         }
         .firmware();
+        let identifier = options.get(code::CLIENT_ID).filter(|id| !id.is_empty()).map(<[u8]>::to_vec);
         Ok(Self {
             kind,
-            client: Client { mac, firmware, identifier: options.client_id.filter(|id| !id.is_empty()) },
+            client: Client { mac, firmware, identifier },
             transaction: message.xid().to_be_bytes(),
             flags: message.flags().into(),
             client_address: message.ciaddr(),
             relay: message.giaddr(),
-            requested: address(code::REQUESTED_ADDRESS, options.requested)?.filter(|address| !address.is_unspecified()),
-            server: address(code::SERVER, options.server)?,
-            max_size: options.max_size.and_then(|data| Some(u16::from_be_bytes(data.try_into().ok()?))),
-            relay_agent: options.relay_agent.unwrap_or_default(),
+            requested: address(code::REQUESTED_ADDRESS, &options)?.filter(|address| !address.is_unspecified()),
+            server: address(code::SERVER, &options)?,
+            max_size: options.get(code::MAX_SIZE).and_then(|data| Some(u16::from_be_bytes(data.try_into().ok()?))),
+            subnet: address(code::SUBNET_SELECTION, &options)?.filter(|address| !address.is_unspecified()),
+            relay_agent: RelayAgent::parse(options.get(code::RELAY_AGENT).unwrap_or_default()),
+            options,
         })
     }
 
@@ -126,66 +132,32 @@ impl Request {
         if in_use { self.client_address } else { Ipv4Addr::UNSPECIFIED }
     }
 
+    /// The address that the client has, as far as it says so.
+    pub(super) fn address_held(&self) -> Option<Ipv4Addr> {
+        let held = match self.kind {
+            RequestKind::Release => self.client_address,
+            RequestKind::Request | RequestKind::Inform | RequestKind::Discover | RequestKind::Decline => {
+                self.address_in_use()
+            }
+        };
+        Some(held).filter(|address| !address.is_unspecified())
+    }
+
+    /// The options that the client wants, most wanted first (RFC 2132 §9.8); `None` where it does not say.
+    pub(super) fn wanted(&self) -> Option<&[u8]> {
+        self.options.get(code::PARAMETER_REQUEST_LIST).filter(|codes| !codes.is_empty())
+    }
+
     /// Whether the client cannot receive unicast before it is configured.
     pub(super) fn wants_broadcast(&self) -> bool {
         self.flags & BROADCAST != 0
     }
 }
 
-/// The options that matter, by what they mean; the first of each code counts.
-#[derive(Default)]
-struct Collected {
-    message_type: Option<Vec<u8>>,
-    requested: Option<Vec<u8>>,
-    server: Option<Vec<u8>>,
-    max_size: Option<Vec<u8>>,
-    vendor_class: Option<Vec<u8>>,
-    client_id: Option<Vec<u8>>,
-    user_class: Option<Vec<u8>>,
-    architecture: Option<Vec<u8>>,
-    relay_agent: Option<Vec<u8>>,
-    overload: Option<Vec<u8>>,
-}
-
-impl Collected {
-    /// Reads the options of a message that the guard admitted, those in `file` and `sname` after the others (RFC 2131 §4.1).
-    fn of(message: &[u8]) -> Self {
-        let mut all = Self::default();
-        all.read(&message[guard::HEADER..]);
-        let overload = all.overload.take().unwrap_or_default();
-        if matches!(overload[..], [1 | 3]) {
-            all.read(&message[108..236]);
-        }
-        if matches!(overload[..], [2 | 3]) {
-            all.read(&message[44..108]);
-        }
-        all
-    }
-
-    fn read(&mut self, area: &[u8]) {
-        for option in DhcpOptionIterator::new(area) {
-            let place = match u8::from(option.code()) {
-                code::MESSAGE_TYPE => &mut self.message_type,
-                code::REQUESTED_ADDRESS => &mut self.requested,
-                code::SERVER => &mut self.server,
-                code::MAX_SIZE => &mut self.max_size,
-                code::VENDOR_CLASS => &mut self.vendor_class,
-                code::CLIENT_ID => &mut self.client_id,
-                code::USER_CLASS => &mut self.user_class,
-                code::ARCHITECTURE => &mut self.architecture,
-                code::RELAY_AGENT => &mut self.relay_agent,
-                code::OVERLOAD => &mut self.overload,
-                _ => continue,
-            };
-            place.get_or_insert_with(|| option.data().to_vec());
-        }
-    }
-}
-
 /// The address in an option of four bytes. A malformed one must not pass for a missing one: what a DHCPREQUEST means
 /// depends on which of the two it has (RFC 2131 §4.3.2).
-fn address(code: u8, data: Option<Vec<u8>>) -> Result<Option<Ipv4Addr>, Ignored> {
-    let Some(data) = data else { return Ok(None) };
+fn address(code: u8, options: &Received) -> Result<Option<Ipv4Addr>, Ignored> {
+    let Some(data) = options.get(code) else { return Ok(None) };
     let bytes = <[u8; 4]>::try_from(data).map_err(|_| Ignored::MalformedOption(code))?;
     Ok(Some(bytes.into()))
 }

@@ -23,10 +23,20 @@ impl Answer {
         let decoded = v4::Message::decode(&mut dhcproto::Decoder::new(&reply.message)).expect("a message");
         assert_eq!(decoded.opts().len(), options.len(), "an option is hidden, or there twice: {options:?}");
         assert_eq!(message.opcode(), v4::Opcode::BootReply);
+        let mut options = options;
+        let overload = options.iter().find(|(code, _)| *code == 52).map_or(0, |(_, data)| data[0]);
+        // RFC 2131 §4.1: `file`, then `sname`.
+        for (bit, area) in [(1, 108..236), (2, 44..108)] {
+            if overload & bit != 0 {
+                let more = borrowed::DhcpOptionIterator::new(&reply.message[area]);
+                options.extend(more.map(|option| (u8::from(option.code()), option.data().to_vec())));
+            }
+        }
+        let file = if overload & 1 == 0 { message.fname() } else { &[] };
         Self {
             yours: message.yiaddr(),
             next_server: message.siaddr(),
-            file: String::from_utf8_lossy(message.fname()).into_owned(),
+            file: String::from_utf8_lossy(file).into_owned(),
             options,
             reply,
         }

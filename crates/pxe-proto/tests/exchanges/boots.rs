@@ -19,33 +19,32 @@ fn edk2_on_arm64_loads_ipxe_over_tftp() {
         58 1800 s
         59 3150 s
         1 255.255.255.0
+        67 ipxe-arm64.efi
         3 10.77.0.1
+        66 10.77.0.1
         6 10.77.0.1
         12 m10
         15 pvmlab.local
         28 10.77.0.255
-        66 10.77.0.1
-        67 ipxe-arm64.efi
     3.526 request from UefiArm64: ack 10.77.0.113 to everyone, 339 bytes, stage address
         the same
-    6.579 discover from Ipxe: offer 10.77.0.113 to everyone, 389 bytes, stage offer
+    6.579 discover from Ipxe: offer 10.77.0.113 to everyone, 383 bytes, stage offer
         siaddr 10.77.0.1 file ""
         54 10.77.0.1
         51 3600 s
         58 1800 s
         59 3150 s
         1 255.255.255.0
+        61 01 52 54 00 77 00 10
+        67 http://10.77.0.1/ipxe?mac=52:54:00:77:00:10&arch=${buildarch}
+        175 b0 01 01
         3 10.77.0.1
         6 10.77.0.1
         12 m10
         15 pvmlab.local
-        28 10.77.0.255
-        67 http://10.77.0.1/ipxe?mac=52:54:00:77:00:10&arch=${buildarch}
-        175 b0 01 01
-        61 01 52 54 00 77 00 10
-    7.575 discover from Ipxe: offer 10.77.0.113 to everyone, 389 bytes, stage offer
+    7.575 discover from Ipxe: offer 10.77.0.113 to everyone, 383 bytes, stage offer
         the same
-    9.572 request from Ipxe: ack 10.77.0.113 to everyone, 389 bytes, stage address
+    9.572 request from Ipxe: ack 10.77.0.113 to everyone, 383 bytes, stage address
         the same
     "#);
 }
@@ -60,13 +59,13 @@ fn edk2_on_x86_64_loads_ipxe_over_tftp() {
         58 1800 s
         59 3150 s
         1 255.255.255.0
+        67 ipxe-x86_64.efi
         3 10.77.0.1
+        66 10.77.0.1
         6 10.77.0.1
         12 m20
         15 pvmlab.local
         28 10.77.0.255
-        66 10.77.0.1
-        67 ipxe-x86_64.efi
     4.823 request from UefiX64: ack 10.77.0.129 to everyone, 340 bytes, stage address
         the same
     "#);
@@ -82,33 +81,32 @@ fn edk2_on_arm64_loads_ipxe_over_http() {
         58 1800 s
         59 3150 s
         1 255.255.255.0
+        60 HTTPClient
+        67 http://10.77.0.1/boot/ipxe-arm64.efi
         3 10.77.0.1
         6 10.77.0.1
         12 m10
         15 pvmlab.local
         28 10.77.0.255
-        60 HTTPClient
-        67 http://10.77.0.1/boot/ipxe-arm64.efi
     3.817 request from HttpArm64: ack 10.77.0.113 to everyone, 362 bytes, stage address
         the same
-    7.273 discover from Ipxe: offer 10.77.0.113 to everyone, 389 bytes, stage offer
+    7.273 discover from Ipxe: offer 10.77.0.113 to everyone, 383 bytes, stage offer
         siaddr 10.77.0.1 file ""
         54 10.77.0.1
         51 3600 s
         58 1800 s
         59 3150 s
         1 255.255.255.0
+        61 01 52 54 00 77 00 10
+        67 http://10.77.0.1/ipxe?mac=52:54:00:77:00:10&arch=${buildarch}
+        175 b0 01 01
         3 10.77.0.1
         6 10.77.0.1
         12 m10
         15 pvmlab.local
-        28 10.77.0.255
-        67 http://10.77.0.1/ipxe?mac=52:54:00:77:00:10&arch=${buildarch}
-        175 b0 01 01
-        61 01 52 54 00 77 00 10
-    8.266 discover from Ipxe: offer 10.77.0.113 to everyone, 389 bytes, stage offer
+    8.266 discover from Ipxe: offer 10.77.0.113 to everyone, 383 bytes, stage offer
         the same
-    10.267 request from Ipxe: ack 10.77.0.113 to everyone, 389 bytes, stage address
+    10.267 request from Ipxe: ack 10.77.0.113 to everyone, 383 bytes, stage address
         the same
     "#);
 }
@@ -123,33 +121,32 @@ fn edk2_on_x86_64_loads_ipxe_over_http() {
         58 1800 s
         59 3150 s
         1 255.255.255.0
+        60 HTTPClient
+        67 http://10.77.0.1/boot/ipxe-x86_64.efi
         3 10.77.0.1
         6 10.77.0.1
         12 m20
         15 pvmlab.local
         28 10.77.0.255
-        60 HTTPClient
-        67 http://10.77.0.1/boot/ipxe-x86_64.efi
     3.845 request from HttpX64: ack 10.77.0.129 to everyone, 363 bytes, stage address
         the same
-    7.063 discover from Ipxe: offer 10.77.0.129 to everyone, 389 bytes, stage offer
+    7.063 discover from Ipxe: offer 10.77.0.129 to everyone, 383 bytes, stage offer
         siaddr 10.77.0.1 file ""
         54 10.77.0.1
         51 3600 s
         58 1800 s
         59 3150 s
         1 255.255.255.0
+        61 01 52 54 00 77 00 20
+        67 http://10.77.0.1/ipxe?mac=52:54:00:77:00:20&arch=${buildarch}
+        175 b0 01 01
         3 10.77.0.1
         6 10.77.0.1
         12 m20
         15 pvmlab.local
-        28 10.77.0.255
-        67 http://10.77.0.1/ipxe?mac=52:54:00:77:00:20&arch=${buildarch}
-        175 b0 01 01
-        61 01 52 54 00 77 00 20
-    8.194 discover from Ipxe: offer 10.77.0.129 to everyone, 389 bytes, stage offer
+    8.194 discover from Ipxe: offer 10.77.0.129 to everyone, 383 bytes, stage offer
         the same
-    10.409 request from Ipxe: ack 10.77.0.129 to everyone, 389 bytes, stage address
+    10.409 request from Ipxe: ack 10.77.0.129 to everyone, 383 bytes, stage address
         the same
     "#);
 }
@@ -157,30 +154,29 @@ fn edk2_on_x86_64_loads_ipxe_over_http() {
 #[test]
 fn an_ipxe_option_rom_goes_straight_to_its_script() {
     insta::assert_snapshot!(replay("x86_64", include_bytes!("../captures/ipxe-rom-bios.pcap")), @r#"
-    0.000 discover from Ipxe: offer 10.77.0.129 to 10.77.0.129 at 52:54:00:77:00:20, 389 bytes, stage offer
+    0.000 discover from Ipxe: offer 10.77.0.129 to 10.77.0.129 at 52:54:00:77:00:20, 383 bytes, stage offer
         siaddr 10.77.0.1 file ""
         54 10.77.0.1
         51 3600 s
         58 1800 s
         59 3150 s
         1 255.255.255.0
+        61 01 52 54 00 77 00 20
+        67 http://10.77.0.1/ipxe?mac=52:54:00:77:00:20&arch=${buildarch}
+        175 b0 01 01
         3 10.77.0.1
         6 10.77.0.1
         12 m20
         15 pvmlab.local
-        28 10.77.0.255
-        67 http://10.77.0.1/ipxe?mac=52:54:00:77:00:20&arch=${buildarch}
-        175 b0 01 01
-        61 01 52 54 00 77 00 20
-    1.037 discover from Ipxe: offer 10.77.0.129 to 10.77.0.129 at 52:54:00:77:00:20, 389 bytes, stage offer
+    1.037 discover from Ipxe: offer 10.77.0.129 to 10.77.0.129 at 52:54:00:77:00:20, 383 bytes, stage offer
         the same
-    3.069 request from Ipxe: ack 10.77.0.129 to 10.77.0.129 at 52:54:00:77:00:20, 389 bytes, stage address
+    3.069 request from Ipxe: ack 10.77.0.129 to 10.77.0.129 at 52:54:00:77:00:20, 383 bytes, stage address
         the same
-    22.714 discover from Ipxe: offer 10.77.0.129 to everyone, 389 bytes, stage offer
+    22.714 discover from Ipxe: offer 10.77.0.129 to everyone, 383 bytes, stage offer
         the same
-    24.214 discover from Ipxe: offer 10.77.0.129 to everyone, 389 bytes, stage offer
+    24.214 discover from Ipxe: offer 10.77.0.129 to everyone, 383 bytes, stage offer
         the same
-    26.253 request from Ipxe: ack 10.77.0.129 to everyone, 389 bytes, stage address
+    26.253 request from Ipxe: ack 10.77.0.129 to everyone, 383 bytes, stage address
         the same
     "#);
 }

@@ -11,7 +11,7 @@ use crate::packet::{DECLINE, DISCOVER, Packet, RELEASE, mac};
 #[test]
 fn a_declined_address_is_nobodys_until_its_probation_ends() {
     let mut config = config();
-    config.pool = Some(host(100)..=host(101));
+    config.lab.pool = vec![host(100)..=host(101)];
     let mut lan = Lan::new(config, machines(&[]));
     let address = lan.boot(1);
     let decline = Packet::new(DECLINE, mac(1)).option(50, &address.octets()).option(54, &host(1).octets());

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lab_model::{DefinitionFile, Inventory, MacAddr};
-use pxe_proto::dhcp::{Action, Change, Config, Engine, Ignored, LeaseRecord, ReplyKind, Request};
+use lab_model::{DefinitionFile, Inventory, MacAddr, Networks};
+use pxe_proto::dhcp::{Action, Change, Config, Engine, Ignored, LeaseRecord, ReplyKind, Request, Subnet};
 
 use crate::answer::Answer;
 use crate::packet::{DISCOVER, Packet, mac};
@@ -24,15 +24,20 @@ pub(crate) struct Lan {
 
 /// 10.77.0.1/24 with a pool of 10.77.0.100 to 10.77.0.103, and no machine.
 pub(crate) fn config() -> Config {
-    Config {
-        server: "10.77.0.1/24".parse().expect("a network"),
-        pool: Some(host(100)..=host(103)),
+    let lab = Subnet {
+        network: "10.77.0.1/24".parse().expect("a network"),
+        pool: vec![host(100)..=host(103)],
         lease: LEASE,
-        offer_hold: OFFER_HOLD,
-        decline_hold: DECLINE_HOLD,
         router: Some(host(1)),
         dns: vec![host(1)],
         domain: Some("pvmlab.local".to_owned()),
+    };
+    Config {
+        server: host(1),
+        lab,
+        relayed: Vec::new(),
+        offer_hold: OFFER_HOLD,
+        decline_hold: DECLINE_HOLD,
         authoritative: true,
         base: "http://10.77.0.1".parse().expect("a URL"),
     }
@@ -61,7 +66,9 @@ pub(crate) fn inventory(
         DefinitionFile { file: format!("{name}.toml"), text: Ok(text) }
     };
     let files: Vec<_> = machines.into_iter().map(definition).collect();
-    let inventory = Inventory::build(&files, config.server, &Inventory::default());
+    let relayed = config.relayed.iter().map(|subnet| subnet.network).collect();
+    let networks = Networks::new(config.lab.network, relayed);
+    let inventory = Inventory::build(&files, networks, &Inventory::default());
     assert!(inventory.problems().is_empty(), "{:?}", inventory.problems());
     Arc::new(inventory)
 }
@@ -119,7 +126,7 @@ impl Lan {
 
     /// Whether the machine gets the address that it was offered.
     pub(crate) fn select(&mut self, number: u8, address: Ipv4Addr) -> ReplyKind {
-        let server = self.config.server.address();
+        let server = self.config.server;
         self.answer(&Packet::select(mac(number), address, server)).kind()
     }
 

@@ -12,6 +12,7 @@ mod lan;
 mod messages;
 mod packet;
 mod promises;
+mod relays;
 mod request;
 mod reservations;
 mod time;

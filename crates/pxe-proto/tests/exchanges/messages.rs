@@ -67,7 +67,7 @@ fn the_installer_is_told_from_the_installed_system() {
 
 /// RFC 6842 §3 and RFC 3046 §2.2.
 #[test]
-fn the_client_identifier_and_the_relays_option_are_echoed_last() {
+fn the_client_identifier_is_echoed_and_the_relays_option_last() {
     let mut lan = Lan::new(config(), machines(&[]));
     let identifier = [1, 0x52, 0x54, 0, 0, 0, 1];
     let relayed = [1, 4, b'e', b't', b'h', b'0', 2, 1, 9, 151, 2, 1, 1];
@@ -78,8 +78,8 @@ fn the_client_identifier_and_the_relays_option_are_echoed_last() {
 
     for packet in [discover, refused] {
         let answer = lan.answer(&packet);
-        let last = &answer.options[answer.options.len() - 2..];
-        assert_eq!(last, [(61, identifier.to_vec()), (82, relayed.to_vec())]);
+        assert_eq!(answer.option(61), Some(&identifier[..]));
+        assert_eq!(answer.options.last(), Some(&(82, relayed.to_vec())));
     }
 }
 
@@ -90,18 +90,48 @@ fn no_message_is_longer_than_its_client_accepts() {
     let long = Packet::new(DISCOVER, mac(1)).option(60, BIOS).option(93, &[0, 0]).option(61, &[7; 250]);
     let sized = |size: u16| long.clone().option(57, &size.to_be_bytes());
 
-    let all = vec![53, 54, 51, 58, 59, 1, 3, 6, 12, 15, 28, 66, 67, 61];
-    let lean = vec![53, 54, 51, 58, 59, 1, 3, 67, 61];
+    let all = vec![53, 54, 51, 58, 59, 1, 61, 67, 3, 66, 6, 12, 15, 28];
+    let overloaded = vec![53, 52, 54, 51, 58, 59, 1, 61, 67, 3, 66, 6, 12, 15, 28];
     for (packet, longest, codes) in [
-        (long.clone(), 548, lean.clone()),
-        (sized(0), 548, lean),
+        (long.clone(), 548, overloaded.clone()),
+        (sized(0), 548, overloaded),
         (sized(1472), 1444, all.clone()),
         (sized(65280), 1472, all),
     ] {
         let answer = lan.answer(&packet);
         assert!(answer.reply.message.len() <= longest, "{}", answer.reply.message.len());
         assert_eq!(answer.codes(), codes);
+        assert_eq!((answer.file.as_str(), answer.option(61)), ("undionly.kpxe", Some(&[7; 250][..])));
     }
+}
+
+/// RFC 2131 §4.1 and RFC 2132 §9.3.
+#[test]
+fn what_has_no_room_behind_the_header_is_in_its_names() {
+    let mut config = config();
+    config.lab.dns = (1..=60).map(host).collect();
+    config.lab.domain = Some("long".repeat(30));
+    let mut lan = Lan::new(config, machines(&[(1, None)]));
+
+    let answer = lan.answer(&Packet::new(DISCOVER, mac(1)));
+
+    assert_eq!(answer.option(52), Some(&[1][..]));
+    assert_eq!((answer.option(6).map(<[u8]>::len), answer.option(15).map(<[u8]>::len)), (Some(240), Some(120)));
+    assert_eq!(answer.reply.message[108..110], [15, 120]);
+    assert_eq!((answer.option(12), answer.option(28)), (Some(&b"m1"[..]), Some(&[10, 77, 0, 255][..])));
+    assert!(answer.reply.message.len() <= 548);
+}
+
+/// RFC 2131 §4.3.1 and RFC 2132 §9.8.
+#[test]
+fn a_client_gets_what_it_asks_for_in_its_own_order_and_what_it_needs_in_any_case() {
+    let mut lan = Lan::new(config(), machines(&[(1, None)]));
+    let asking = |codes: &[u8]| Packet::new(DISCOVER, mac(1)).option(55, codes);
+
+    let codes = lan.answer(&asking(&[15, 3, 6, 42, 12, 1])).codes();
+    assert_eq!(codes, [53, 54, 51, 58, 59, 1, 3, 15, 6, 12]);
+    let codes = lan.answer(&asking(&[28]).option(60, BIOS).option(93, &[0, 0])).codes();
+    assert_eq!(codes, [53, 54, 51, 58, 59, 1, 67, 3, 66, 28]);
 }
 
 #[test]

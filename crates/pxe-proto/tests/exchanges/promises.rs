@@ -12,12 +12,15 @@ use proptest::prelude::*;
 use pxe_proto::dhcp::{Action, Config, LeaseState, ReplyKind};
 
 use crate::answer::Answer;
-use crate::lan::{Lan, config, host, machines};
+use crate::lan::{Lan, config, host, inventory, machines};
 use crate::packet::{DECLINE, DISCOVER, Packet, RELEASE, mac};
+use crate::relays::{NORTH, three};
 
-const CLIENTS: u8 = 9;
+/// The first of these are machines on the lab's own link; from [`RELAYED`] on the same machines behind a relay.
+const CLIENTS: std::ops::RangeInclusive<u8> = 1..=14;
+const RELAYED: u8 = 10;
 
-/// One step of a lab's life; addresses are counted from the network's first.
+/// One step of a lab's life; addresses are counted from the client's network's first.
 #[derive(Clone, Debug)]
 enum Step {
     Discover {
@@ -60,7 +63,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let client = || 1..=CLIENTS;
+    let client = || CLIENTS;
     let address = || prop::option::weighted(0.2, 98_u8..108);
     prop_oneof![
         6 => (client(), address()).prop_map(|(client, wish)| Step::Discover { client, wish }),
@@ -70,7 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (client(), address()).prop_map(|(client, instead)| Step::Reboot { client, instead }),
         1 => client().prop_map(|client| Step::Decline { client }),
         1 => client().prop_map(|client| Step::Release { client }),
-        1 => (0_usize..4).prop_map(|which| Step::Define { which }),
+        1 => (0_usize..5).prop_map(|which| Step::Define { which }),
         4 => (0_u64..4000).prop_map(|milliseconds| Step::Wait { milliseconds }),
         1 => (0_u64..30_000).prop_map(|milliseconds| Step::SetClockBack { milliseconds }),
         1 => Just(Step::Crash),
@@ -78,19 +81,24 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Inventories that give the same addresses, in the pool and outside of it, to different machines.
-fn inventories() -> [Arc<Inventory>; 4] {
+fn inventories() -> [Arc<Inventory>; 5] {
     [
         machines(&[]),
         machines(&[(1, Some(host(101))), (2, Some(host(106))), (3, None)]),
         machines(&[(1, Some(host(106))), (2, Some(host(101))), (4, Some(host(100)))]),
         machines(&[(5, Some(host(101))), (6, Some(host(102))), (7, Some(host(107)))]),
+        relayed(&[(2, Some(at(RELAYED, 101))), (4, Some(at(RELAYED, 106))), (5, Some(host(100)))]),
     ]
+}
+
+fn relayed(reservations: &[(u8, Option<Ipv4Addr>)]) -> Arc<Inventory> {
+    inventory(reservations.iter().map(|(number, address)| (mac(*number), *address)), "aarch64", &three())
 }
 
 /// What the clients believe, and the time that really passes.
 struct World {
     lan: Lan,
-    inventories: [Arc<Inventory>; 4],
+    inventories: [Arc<Inventory>; 5],
     which: usize,
     real: SystemTime,
     leases: BTreeMap<Ipv4Addr, (MacAddr, SystemTime)>,
@@ -118,36 +126,45 @@ impl World {
     }
 
     fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
-        let server = self.lan.config.server.address();
+        let server = self.lan.config.server;
         let (client, packet) = match step {
             Step::Discover { client, wish } => {
-                let packet = Packet::new(DISCOVER, mac(client));
-                (client, wish.map(|wish| packet.clone().option(50, &host(wish).octets())).unwrap_or(packet))
+                let packet = Packet::new(DISCOVER, machine(client));
+                (client, wish.map(|wish| packet.clone().option(50, &at(client, wish).octets())).unwrap_or(packet))
             }
             Step::Select { client, instead } => {
-                let offer = instead.map(host).or(self.last_offer.get(&client).copied());
+                let offer = instead.map(|last| at(client, last)).or(self.last_offer.get(&client).copied());
                 let Some(address) = offer else { return Ok(()) };
-                (client, Packet::select(mac(client), address, server))
+                (client, Packet::select(machine(client), address, server))
             }
             Step::SelectElsewhere { client } => {
-                self.offers.retain(|_, (holder, _)| *holder != mac(client));
-                (client, Packet::select(mac(client), host(200), host(2)))
+                self.leave(client, |world| &mut world.offers);
+                (client, Packet::select(machine(client), at(client, 200), host(2)))
             }
             Step::Renew { client, instead } => {
-                let Some(address) = instead.map(host).or(self.last_lease.get(&client).copied()) else { return Ok(()) };
-                (client, Packet::renew(mac(client), address))
+                let Some(address) = instead.map(|last| at(client, last)).or(self.last_lease.get(&client).copied())
+                else {
+                    return Ok(());
+                };
+                (client, Packet::renew(machine(client), address))
             }
             Step::Reboot { client, instead } => {
-                let Some(address) = instead.map(host).or(self.last_lease.get(&client).copied()) else { return Ok(()) };
-                (client, Packet::reboot(mac(client), address))
+                let Some(address) = instead.map(|last| at(client, last)).or(self.last_lease.get(&client).copied())
+                else {
+                    return Ok(());
+                };
+                (client, Packet::reboot(machine(client), address))
             }
             Step::Decline { client } => {
                 let Some(address) = self.last_lease.get(&client).copied() else { return Ok(()) };
-                (client, Packet::new(DECLINE, mac(client)).option(50, &address.octets()).option(54, &server.octets()))
+                (
+                    client,
+                    Packet::new(DECLINE, machine(client)).option(50, &address.octets()).option(54, &server.octets()),
+                )
             }
             Step::Release { client } => {
                 let Some(address) = self.last_lease.get(&client).copied() else { return Ok(()) };
-                (client, Packet::new(RELEASE, mac(client)).client_address(address).option(54, &server.octets()))
+                (client, Packet::new(RELEASE, machine(client)).client_address(address).option(54, &server.octets()))
             }
             Step::Define { which } => {
                 self.which = which;
@@ -174,11 +191,12 @@ impl World {
         self.leases.retain(|_, (_, until)| *until > self.real);
         self.offers.retain(|_, (_, until)| *until > self.real);
         self.probation.retain(|_, until| *until > self.real);
+        let packet = if client < RELAYED { packet } else { packet.relay(NORTH) };
         match self.lan.send(&packet.bytes()) {
             Action::Reply(reply) => self.hear(client, &Answer::of(*reply)),
             Action::Record(change) => {
                 let lease = change.lease;
-                prop_assert_eq!(lease.mac, mac(client));
+                prop_assert_eq!(lease.mac, machine(client));
                 self.leases.remove(&lease.address);
                 self.offers.remove(&lease.address);
                 if lease.state == LeaseState::Declined {
@@ -191,13 +209,16 @@ impl World {
     }
 
     fn hear(&mut self, client: u8, answer: &Answer) -> Result<(), TestCaseError> {
-        let (mac, address) = (mac(client), answer.yours);
+        let (mac, address) = (machine(client), answer.yours);
         if answer.kind() == ReplyKind::Nak {
             return Ok(());
         }
         let reserved_for = self.inventories[self.which].by_address(address).map(|machine| machine.mac);
         prop_assert!(reserved_for.is_none_or(|owner| owner == mac), "{address} is reserved for another than {mac}");
-        let in_pool = self.lan.config.pool.as_ref().is_some_and(|pool| pool.contains(&address));
+        let subnet = if client < RELAYED { &self.lan.config.lab } else { &self.lan.config.relayed[0] };
+        let lease = subnet.lease;
+        prop_assert!(subnet.network.contains(address), "{address} is of another subnet");
+        let in_pool = subnet.pool.iter().any(|range| range.contains(&address));
         prop_assert!(in_pool || reserved_for.is_some(), "{address} is nobody's to give");
         for promised in [&self.leases, &self.offers] {
             let other = promised.get(&address).filter(|(holder, _)| *holder != mac);
@@ -205,18 +226,34 @@ impl World {
         }
         prop_assert_eq!(self.probation.get(&address), None, "{} is on probation", address);
 
-        self.offers.retain(|_, (holder, _)| *holder != mac);
+        self.leave(client, |world| &mut world.offers);
         if answer.kind() == ReplyKind::Offer {
             self.offers.insert(address, (mac, self.real + self.lan.config.offer_hold));
             self.last_offer.insert(client, address);
         } else {
             prop_assert!(answer.reply.commit.is_some());
-            self.leases.retain(|_, (holder, _)| *holder != mac);
-            self.leases.insert(address, (mac, self.real + self.lan.config.lease));
+            self.leave(client, |world| &mut world.leases);
+            self.leases.insert(address, (mac, self.real + lease));
             self.last_lease.insert(client, address);
         }
         Ok(())
     }
+
+    /// The client has nothing else on its subnet any more.
+    fn leave(&mut self, client: u8, of: impl Fn(&mut Self) -> &mut BTreeMap<Ipv4Addr, (MacAddr, SystemTime)>) {
+        let here = at(client, 0).octets();
+        of(self).retain(|address, (holder, _)| *holder != machine(client) || address.octets()[1] != here[1]);
+    }
+}
+
+/// The client's hardware address: a machine may be on both links.
+fn machine(client: u8) -> MacAddr {
+    mac(client % RELAYED + client / RELAYED)
+}
+
+/// The address of the client's network with this last byte.
+fn at(client: u8, last: u8) -> Ipv4Addr {
+    if client < RELAYED { host(last) } else { Ipv4Addr::new(10, 78, 0, last) }
 }
 
 proptest! {
@@ -224,10 +261,12 @@ proptest! {
 
     #[test]
     fn an_address_is_promised_to_one_machine_at_a_time(steps in prop::collection::vec(step(), 1..150)) {
-        let mut config = config();
-        config.pool = Some(host(100)..=host(104));
+        let mut config = three();
+        config.lab.pool = vec![host(100)..=host(104)];
+        config.relayed[0].pool = vec![at(RELAYED, 100)..=at(RELAYED, 101), at(RELAYED, 103)..=at(RELAYED, 104)];
+        config.relayed[0].lease = Duration::from_secs(8);
         // Short, so that much ends while the steps are taken, and often within the second in which it is used.
-        config.lease = Duration::from_secs(10);
+        config.lab.lease = Duration::from_secs(10);
         config.offer_hold = Duration::from_secs(3);
         config.decline_hold = Duration::from_secs(6);
         let mut world = World::new(config);
@@ -235,8 +274,8 @@ proptest! {
         for step in steps {
             world.take(step)?;
 
-            // The pool, and the addresses outside of it that any inventory reserves.
-            prop_assert!(world.lan.engine.leases().count() <= 5 + 2);
+            // The pools, and the addresses outside of them that any inventory reserves.
+            prop_assert!(world.lan.engine.leases().count() <= 5 + 4 + 3);
         }
     }
 }
@@ -245,7 +284,7 @@ proptest! {
 #[test]
 fn what_is_kept_is_bounded_by_the_pool() {
     let mut config = config();
-    config.pool = Some(host(2)..=host(254));
+    config.lab.pool = vec![host(2)..=host(254)];
     let mut lan = Lan::new(config, machines(&[]));
 
     for number in 0..20_000_u32 {

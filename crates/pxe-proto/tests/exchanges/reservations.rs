@@ -107,7 +107,7 @@ fn two_machines_swap_their_reservations() {
 #[test]
 fn an_address_that_is_no_longer_reserved_comes_back_to_the_pool() {
     let mut config = config();
-    config.pool = Some(host(100)..=host(100));
+    config.lab.pool = vec![host(100)..=host(100)];
     let mut lan = Lan::new(config, machines(&[(9, Some(host(100)))]));
     assert_eq!(lan.ignored(&Packet::new(DISCOVER, mac(1))), Ignored::PoolExhausted(mac(1)));
 

@@ -40,7 +40,7 @@ fn what_the_network_has_no_place_for_any_more_is_dropped() {
     let mut lan = Lan::new(config(), machines(&[]));
     lan.boot(1);
 
-    lan.config.server = "192.168.4.1/22".parse().expect("a network");
+    lan.config.lab.network = "192.168.4.1/22".parse().expect("a network");
     lan.restart(machines(&[]));
 
     assert_eq!(lan.engine.leases().count(), 0);

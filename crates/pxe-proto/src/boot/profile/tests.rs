@@ -77,5 +77,5 @@ pub(in crate::boot) fn machine(more: &str) -> Machine {
         "name = 'web'\narch = 'aarch64'\nmac = '52:54:00:00:00:01'\npxeboot = true\ndistro = 'debian-12'\n{more}"
     );
     let definition = lab_model::Definition::parse(&text, lab_model::Format::Toml).expect("a definition");
-    Machine::new(&definition, "10.77.0.1/24".parse().expect("a network")).expect("a machine")
+    Machine::new(&definition, "10.77.0.1/24".parse::<lab_model::Ipv4Net>().expect("a network")).expect("a machine")
 }

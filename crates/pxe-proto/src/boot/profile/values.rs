@@ -70,7 +70,7 @@ pub(super) struct Sample {
 impl Sample {
     fn new(arch: Arch, is_full: bool) -> Self {
         const CORRECT: &str = "made up correctly";
-        let server = "10.77.0.1/24".parse().expect(CORRECT);
+        let server: Ipv4Net = "10.77.0.1/24".parse().expect(CORRECT);
         let mut definition =
             Definition::new("sample".parse().expect(CORRECT), arch, MacAddr::new([0x52, 0x54, 0, 0, 0, 1]));
         definition.pxeboot = true;
