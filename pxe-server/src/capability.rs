@@ -5,16 +5,19 @@ use std::fs;
 
 /// A capability that the server has use for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "these are the kernel's names")]
 pub(crate) enum Capability {
     /// Ports below 1024.
     NetBindService,
     /// The kernel's table of neighbours, nftables, and its switches for forwarding.
     NetAdmin,
+    /// ICMPv6, for router advertisements.
+    NetRaw,
 }
 
 /// How to give the program what it needs, for messages.
 pub(crate) const REMEDY: &str = "start it from its systemd unit, or run \
-    `sudo setcap cap_net_bind_service,cap_net_admin+ep` on the program";
+    `sudo setcap cap_net_bind_service,cap_net_admin,cap_net_raw+ep` on the program";
 
 impl Capability {
     /// Whether this process has it now.
@@ -28,6 +31,7 @@ impl Capability {
         match self {
             Self::NetBindService => 10,
             Self::NetAdmin => 12,
+            Self::NetRaw => 13,
         }
     }
 }
@@ -37,6 +41,7 @@ impl fmt::Display for Capability {
         f.write_str(match self {
             Self::NetBindService => "CAP_NET_BIND_SERVICE",
             Self::NetAdmin => "CAP_NET_ADMIN",
+            Self::NetRaw => "CAP_NET_RAW",
         })
     }
 }

@@ -17,6 +17,7 @@ use crate::definitions::Folder;
 use crate::images::Catalogue;
 use crate::interface::{Interface, Netlink};
 use crate::lab::Lab;
+use crate::lab6::Lab6;
 use crate::nat::Plan;
 use crate::profiles;
 
@@ -49,6 +50,7 @@ pub(crate) fn run(path: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
 struct Report {
     interface: Option<Interface>,
     lab: Lab,
+    ipv6: Option<Lab6>,
     nat: Option<Plan>,
     port: u16,
     machines: Vec<String>,
@@ -61,8 +63,10 @@ impl Report {
         // Without an interface the configuration can only be one for `--http-only`.
         let interface = config.lab.interface.as_ref().map(|_| Interface::of(config, interfaces)).transpose()?;
         let lab = Lab::new(config, interface.as_ref())?;
+        let ipv6 = interface.as_ref().map_or(Ok(None), |interface| Lab6::new(config, interface))?;
         let nat = interface.as_ref().map_or(Ok(None), |interface| Plan::new(config, interface))?;
         let mut problems: Vec<_> = config.missing_folders().iter().map(ToString::to_string).collect();
+        problems.extend(ipv6.iter().zip(&interface).filter_map(|(ipv6, interface)| ipv6.problem(interface)));
         problems.extend(nat.iter().flat_map(Plan::problems));
         let files = match Folder::new(&config.definitions()).read(SystemTime::now()) {
             Ok(files) => files.unwrap_or_default(),
@@ -93,7 +97,7 @@ impl Report {
         problems.extend(image_problems(&config.images(), &catalogue, depth));
         let images =
             catalogue.images().map(|image| format!("{}/{}", image.manifest.name, image.manifest.arch)).collect();
-        Ok(Self { interface, lab, nat, port: config.http.port.0, machines, images, problems })
+        Ok(Self { interface, lab, ipv6, nat, port: config.http.port.0, machines, images, problems })
     }
 }
 
@@ -117,6 +121,9 @@ impl fmt::Display for Report {
             )?;
         }
         writeln!(f, "url        {}", self.lab.base_url(self.port))?;
+        if let Some(ipv6) = &self.ipv6 {
+            writeln!(f, "ipv6       {ipv6}")?;
+        }
         if let Some(nat) = &self.nat {
             writeln!(f, "nat        {nat}")?;
         }

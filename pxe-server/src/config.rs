@@ -6,19 +6,19 @@
 mod subnet;
 mod value;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cloud_seed::UserName;
-use lab_model::Ipv4Net;
+use lab_model::{Ipv4Net, Ipv6Net};
 use pxe_proto::boot::BaseUrl;
 use serde::Deserialize;
 use toml::Spanned;
 
 pub(crate) use self::subnet::SubnetSection;
 pub(crate) use self::value::{AddressRange, AddressRanges, InterfaceName, Levels, Router};
-use self::value::{Count, Port, Seconds};
+use self::value::{Count, Mtu, Port, RouterLifetime, Seconds};
 
 /// A configuration file.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,6 +37,9 @@ pub(crate) struct Config {
     /// What machines get with their address.
     #[serde(default)]
     pub(crate) dhcp: DhcpSection,
+    /// What machines hear of the IPv6 network.
+    #[serde(default)]
+    pub(crate) ra: RaSection,
     /// What clients of TFTP may take up.
     #[serde(default)]
     pub(crate) tftp: TftpSection,
@@ -61,6 +64,8 @@ pub(crate) struct LabSection {
     pub(crate) interface: Option<Spanned<String>>,
     /// The server's address there, with its prefix length; the interface's own where absent.
     pub(crate) address: Option<Spanned<Ipv4Net>>,
+    /// The server's IPv6 address there; the interface's own where absent, and without one there is no IPv6.
+    pub(crate) address6: Option<Spanned<Ipv6Net>>,
     /// The domain that machines are told they belong to.
     pub(crate) domain: String,
 }
@@ -93,6 +98,22 @@ pub(crate) enum Durability {
     Synced,
     /// In the kernel's hands: it survives a crash of this program.
     Buffered,
+}
+
+/// `[ra]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct RaSection {
+    /// Whether this server advertises the network: right where no other router does.
+    pub(crate) advertise: bool,
+    /// Whether machines make themselves addresses of the prefix.
+    pub(crate) autonomous: bool,
+    /// How long machines get out by this server after an advertisement; where absent, long with `[nat]`, and never without.
+    pub(crate) router_lifetime_seconds: Option<RouterLifetime>,
+    /// The name servers that machines are told.
+    pub(crate) dns: Vec<Ipv6Addr>,
+    /// What the network carries in one packet.
+    pub(crate) mtu: Option<Mtu>,
 }
 
 /// `[tftp]`: bounds; where absent, the service's own.
@@ -253,7 +274,7 @@ impl Config {
 
 impl Default for LabSection {
     fn default() -> Self {
-        Self { interface: None, address: None, domain: "pvmlab.local".to_owned() }
+        Self { interface: None, address: None, address6: None, domain: "pvmlab.local".to_owned() }
     }
 }
 
@@ -268,6 +289,12 @@ impl Default for DhcpSection {
             durability: Durability::Synced,
             subnet: Vec::new(),
         }
+    }
+}
+
+impl Default for RaSection {
+    fn default() -> Self {
+        Self { advertise: true, autonomous: true, router_lifetime_seconds: None, dns: Vec::new(), mtu: None }
     }
 }
 
@@ -323,6 +350,9 @@ mod tests {
         insta::assert_snapshot!("no_count", error("[tftp]\nmax-transfers = 0\n"));
         insta::assert_snapshot!("no_level", error("[log]\nlevel = \"loud\"\n"));
         insta::assert_snapshot!("no_network", error("[lab]\naddress = \"10.77.0.1\"\n"));
+        insta::assert_snapshot!("no_network6", error("[lab]\naddress6 = \"fd00:77::1\"\n"));
+        insta::assert_snapshot!("too_long_a_router", error("[ra]\nrouter-lifetime-seconds = 9001\n"));
+        insta::assert_snapshot!("too_small_an_mtu", error("[ra]\nmtu = 1279\n"));
         insta::assert_snapshot!("range_backwards", error("[dhcp]\npool = \"10.77.0.200-10.77.0.100\"\n"));
         insta::assert_snapshot!(
             "ranges_overlap",

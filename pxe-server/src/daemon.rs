@@ -23,7 +23,7 @@ use crate::interface::Netlink;
 use crate::leases::{Keeper, Leases};
 use crate::nat::{self, Nat};
 use crate::pulse::Pulses;
-use crate::sockets::{Bound, Lan};
+use crate::sockets::{Bound, Lan, Lan6};
 use crate::state::State;
 use crate::tasks::Tasks;
 use crate::{dhcp, first_file, http, images, inventory, journal, notify, profiles};
@@ -85,7 +85,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     tasks.spawn("images", pulses.of("images").around(image_reader.run()));
     tasks.spawn("profiles", pulses.of("profiles").around(profile_reader.run()));
     let (mut interface, mut leases_known) = (None, None);
-    if let Some(Lan { link, tftp, interface: lan }) = lan {
+    if let Some(Lan { link, tftp, interface: lan, ipv6 }) = lan {
         if let Some(nat) = Nat::start(nat::Plan::new(config, &lan)?, &state.nat())? {
             tasks.spawn("nat", nat.run(Netlink::open()?, pulses.of("nat"), shutdown.clone()));
         }
@@ -102,6 +102,12 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         interface = Some(lan);
         tasks.spawn("dhcp", dhcp.run(pulses.of("dhcp"), shutdown.clone()));
         tasks.spawn("tftp", tftp.run(first_file::lookup(url), record, pulses.of("tftp"), shutdown.clone()));
+        if let Some(Lan6 { lab, radv }) = ipv6 {
+            info!(server = %lab.server, "IPv6");
+            if let Some(radv) = radv {
+                tasks.spawn("radv", radv.run(pulses.of("radv"), shutdown.clone()));
+            }
+        }
     }
     if services == Services::HttpOnly && config.nat.is_some() {
         warn!("[nat] has no effect with --http-only: there is no lab interface");

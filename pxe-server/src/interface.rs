@@ -1,16 +1,16 @@
 //! The network interfaces of this machine, as the kernel has them (rtnetlink).
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use lab_model::{Ipv4Net, MacAddr};
+use lab_model::{Ipv4Net, Ipv6Net, MacAddr};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
-use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::packet_route::neighbour::NeighbourState;
 use rtnetlink::{Handle, MulticastGroup, new_connection, new_multicast_connection};
@@ -31,7 +31,9 @@ pub(crate) struct Interface {
     /// Its IPv4 addresses, primary ones first.
     pub(crate) addresses: Vec<Ipv4Net>,
     /// Its IPv6 addresses that are known beyond its own link.
-    pub(crate) ipv6: Vec<Ipv6Addr>,
+    pub(crate) ipv6: Vec<Ipv6Net>,
+    /// The first of them that somebody gave it for good, and that is not from a router's advertisement.
+    pub(crate) lasting_ipv6: Option<Ipv6Net>,
 }
 
 /// A connection to the kernel's routing tables. It is served by a task of its own, which ends with the last clone.
@@ -73,7 +75,7 @@ impl Netlink {
                 _ => None,
             });
             if let Some(name) = name {
-                interfaces.push(Interface { name, index: link.header.index, addresses: Vec::new(), ipv6: Vec::new() });
+                interfaces.push(Interface::new(name, link.header.index));
             }
         }
         let addresses: Vec<_> =
@@ -92,10 +94,13 @@ impl Netlink {
                 }
             }
             let network = own.and_then(|address| Ipv4Net::new(address, message.header.prefix_len));
+            let ipv6 = ipv6.filter(|address| !address.is_unicast_link_local());
+            let network6 = ipv6.and_then(|address| Ipv6Net::new(address, message.header.prefix_len));
             let interface = interfaces.iter_mut().find(|interface| interface.index == message.header.index);
             let Some(interface) = interface else { continue };
             interface.addresses.extend(network);
-            interface.ipv6.extend(ipv6.filter(|address| !address.is_unicast_link_local()));
+            interface.ipv6.extend(network6);
+            interface.lasting_ipv6 = interface.lasting_ipv6.or(network6.filter(|_| is_lasting(&message)));
         }
         Ok(interfaces)
     }
@@ -138,7 +143,17 @@ impl Changes {
     }
 }
 
+/// Whether an address is for good: what a router's advertisement or DHCP gives has an end.
+fn is_lasting(message: &AddressMessage) -> bool {
+    message.header.flags.contains(AddressHeaderFlags::Permanent)
+}
+
 impl Interface {
+    /// An interface without addresses.
+    pub(crate) fn new(name: String, index: u32) -> Self {
+        Self { name, index, addresses: Vec::new(), ipv6: Vec::new(), lasting_ipv6: None }
+    }
+
     /// The interface that the configuration names.
     ///
     /// # Errors

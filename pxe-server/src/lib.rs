@@ -7,13 +7,14 @@
 //! | `args`, `config`, `log` | what the person who runs it says |
 //! | `daemon`, `tasks`, `pulse`, `notify` | start: configuration, bind everything, inventory, tasks, ready; stop: signal or the first task that ends |
 //! | `check` | the same start without serving: what is wrong with this configuration, these definitions |
-//! | `lab` | a configuration that fits the network |
+//! | `lab`, `lab6` | a configuration that fits the network |
 //! | `interface`, `sockets`, `state` | what the server needs for itself before it serves |
 //! | `port_owner`, `capability` | who has a port that we want, and what we may do |
 //! | `nat` | the machines' way out, and the kernel left as it was |
 //! | `definitions`, `inventory` | the machines as their definition files have them now |
 //! | `profiles` | what else than an image they can boot, as its folder has it now |
 //! | `journal` | what happened to each machine |
+//! | `radv` | what machines hear of the IPv6 network |
 //! | `dhcp`, `leases` | addresses, and which boot program |
 //! | `tftp`, `first_file`, `boot_files` | that boot program, by the protocol that firmware speaks |
 //! | `http`, `images` | everything after it: scripts, images, seeds, and what people ask |
@@ -39,6 +40,7 @@ mod interface;
 mod inventory;
 mod journal;
 mod lab;
+mod lab6;
 mod leases;
 mod log;
 mod nat;
@@ -46,6 +48,7 @@ mod notify;
 mod port_owner;
 mod profiles;
 mod pulse;
+mod radv;
 mod sockets;
 mod state;
 mod tasks;

@@ -255,7 +255,7 @@ impl fmt::Display for Plan {
 /// All addresses by which an interface is known beyond its own link.
 fn addresses(interface: &Interface) -> Vec<IpAddr> {
     let ipv4 = interface.addresses.iter().map(|network| network.address().into());
-    ipv4.chain(interface.ipv6.iter().copied().map(IpAddr::from)).collect()
+    ipv4.chain(interface.ipv6.iter().map(|network| network.address().into())).collect()
 }
 
 /// Undoes what the record has. What cannot be undone stays in it, for the next start.

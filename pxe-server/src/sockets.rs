@@ -16,9 +16,10 @@ use crate::daemon::Services;
 use crate::dhcp::{DhcpSocket, Link};
 use crate::interface::{Changes, Interface, Netlink};
 use crate::lab::{Lab, Unfit};
+use crate::lab6::Lab6;
 use crate::notify;
 use crate::port_owner::{Protocol, explain};
-use crate::tftp;
+use crate::{radv, tftp};
 
 /// How many connections wait to be accepted; 100 machines that boot at once open several each.
 const BACKLOG: i32 = 1024;
@@ -39,8 +40,18 @@ pub(crate) struct Lan {
     pub(crate) link: Link,
     /// Where TFTP is served.
     pub(crate) tftp: tftp::Server,
-    /// The interface that both are bound to.
+    /// The interface that all are bound to.
     pub(crate) interface: Interface,
+    /// What is served over IPv6; nothing where the lab has none.
+    pub(crate) ipv6: Option<Lan6>,
+}
+
+/// What is bound for IPv6.
+pub(crate) struct Lan6 {
+    /// The configuration, fitted to the network.
+    pub(crate) lab: Lab6,
+    /// Where the network is advertised, if it is.
+    pub(crate) radv: Option<radv::Server>,
 }
 
 impl Bound {
@@ -113,7 +124,18 @@ impl Lan {
             );
         }
         let link = Link::new(socket, introduces.then_some(netlink), interface);
-        Ok(Self { link, tftp, interface: interface.clone() })
+        let ipv6 = Lab6::new(config, interface)?.map(|lab| Lan6::bind(lab, interface)).transpose()?;
+        Ok(Self { link, tftp, interface: interface.clone(), ipv6 })
+    }
+}
+
+impl Lan6 {
+    fn bind(lab: Lab6, interface: &Interface) -> anyhow::Result<Self> {
+        if let Some(problem) = lab.problem(interface) {
+            warn!("{problem}");
+        }
+        let radv = lab.advertised.clone().map(|config| radv::Server::bind(config, interface)).transpose()?.flatten();
+        Ok(Self { lab, radv })
     }
 }
 

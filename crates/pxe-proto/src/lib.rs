@@ -4,4 +4,6 @@
 
 pub mod boot;
 pub mod dhcp;
+mod domain_name;
+pub mod radv;
 pub mod tftp;

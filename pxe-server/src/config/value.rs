@@ -42,6 +42,14 @@ pub(crate) struct Port(pub(crate) u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seconds(pub(crate) u32);
 
+/// How long machines get out by a router, in seconds (RFC 4861 §6.2.1); 0: not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RouterLifetime(pub(crate) u16);
+
+/// How many bytes a network carries in one packet, at least IPv6's own minimum (RFC 8200 §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mtu(pub(crate) u16);
+
 /// How many, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count(pub(crate) u16);
@@ -199,19 +207,31 @@ impl<'de> Deserialize<'de> for InterfaceName {
 
 impl<'de> Deserialize<'de> for Port {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Whole { least: 0, what: "a TCP port from 0 to 65535" }.read(deserializer).map(Self)
+        Whole { range: 0..=65_535, what: "a TCP port from 0 to 65535" }.read(deserializer).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Whole { least: 1, what: "a number of seconds above zero" }.read(deserializer).map(Self)
+        Whole { range: 1..=i64::MAX, what: "a number of seconds above zero" }.read(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RouterLifetime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Whole { range: 0..=9000, what: "a number of seconds from 0 to 9000" }.read(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mtu {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Whole { range: 1280..=65_535, what: "a number of bytes from 1280 to 65535" }.read(deserializer).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Whole { least: 1, what: "a number from 1 to 65535" }.read(deserializer).map(Self)
+        Whole { range: 1..=65_535, what: "a number from 1 to 65535" }.read(deserializer).map(Self)
     }
 }
 
@@ -234,17 +254,17 @@ impl<'de> Deserialize<'de> for Levels {
     }
 }
 
-/// A whole number of at least `least` that fits its type.
+/// A whole number in a range, which fits its type.
 struct Whole {
-    least: i64,
+    range: RangeInclusive<i64>,
     what: &'static str,
 }
 
 impl Whole {
     fn read<'de, D: Deserializer<'de>, T: TryFrom<i64>>(self, deserializer: D) -> Result<T, D::Error> {
-        let (least, what) = (self.least, self.what);
+        let (range, what) = (self.range.clone(), self.what);
         let number = deserializer.deserialize_i64(self)?;
-        let fits = T::try_from(number).ok().filter(|_| number >= least);
+        let fits = T::try_from(number).ok().filter(|_| range.contains(&number));
         fits.ok_or_else(|| D::Error::invalid_value(Unexpected::Signed(number), &what))
     }
 }

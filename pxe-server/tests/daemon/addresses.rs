@@ -8,7 +8,7 @@ use lab_model::MacAddr;
 use lab_tests::process::{run, until};
 use lab_tests::{NEIGHBOUR, Namespace};
 
-use crate::client::{DhcpClient, tftp_read};
+use crate::client::{DhcpClient, elsewhere, tftp_read};
 use crate::server::{LIMIT, ON_THE_BRIDGE, Server, definition};
 
 #[test]
@@ -111,11 +111,6 @@ fn what_is_no_dhcp_is_counted_and_disturbs_nobody() {
 
     server.stop();
     server.wait_for_log("ignored reason=\"too-short\" times=3");
-}
-
-/// Does something on a host that is plugged into the bridge.
-fn elsewhere<T: Send + 'static>(namespace: &Namespace, work: impl FnOnce() -> T + Send + 'static) -> T {
-    namespace.neighbour(work).unwrap().join().unwrap().unwrap()
 }
 
 /// A client at [`RESERVED`] already, so that it hears what is sent there; but without an answer to ARP, only who knows

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dhcproto::v4::{DhcpOption, Flags, Message, MessageType, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable};
 use lab_model::MacAddr;
-use lab_tests::SERVER;
+use lab_tests::{Namespace, SERVER};
 
 use crate::server::LIMIT;
 
@@ -111,6 +111,11 @@ impl DhcpClient {
             }
         }
     }
+}
+
+/// Does something on a host that is plugged into the bridge.
+pub(crate) fn elsewhere<T: Send + 'static>(namespace: &Namespace, work: impl FnOnce() -> T + Send + 'static) -> T {
+    namespace.neighbour(work).unwrap().join().unwrap().unwrap()
 }
 
 /// What a server says to a request for this URL, whether it is a success or not.

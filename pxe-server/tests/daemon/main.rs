@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod definitions;
 mod http_only;
+mod ipv6;
 mod journald;
 mod nat;
 mod relays;

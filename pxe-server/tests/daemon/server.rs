@@ -72,10 +72,10 @@ impl Server {
         self.wait_for_log("ready");
     }
 
-    /// Starts the process as its unit does, as another user with two capabilities, and waits until it is ready.
+    /// Starts the process as its unit does, as another user with three capabilities, and waits until it is ready.
     pub(crate) fn start_as_a_service(&mut self) {
         self.open_to_all();
-        self.spawn(self.serve(bound_with_capabilities(&["+net_admin", "+net_bind_service"], PROGRAM)));
+        self.spawn(self.serve(bound_with_capabilities(&["+net_admin", "+net_bind_service", "+net_raw"], PROGRAM)));
         self.wait_for_log("ready");
     }
 
