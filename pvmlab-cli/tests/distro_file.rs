@@ -43,6 +43,32 @@ fn every_vendors_image_is_registered_as_it_is_downloaded() {
 }
 
 #[test]
+fn a_disk_whose_kernel_is_not_found_is_written_by_another_images() {
+    let lab = Lab::new();
+    fs::write(lab.folder().join("debian.img"), vendor::debian(vendor::x86_64())).expect("written");
+    let disk = vendor::hidden(b"XFSB\0\0\x10\0");
+    fs::write(lab.folder().join("rocky.img"), &disk).expect("written");
+    fs::write(lab.folder().join("mbr.img"), mbr()).expect("written");
+    let add = |name| ["distro", "add", name, "--installer-kernel", "debian", "--arch", "x86_64"];
+
+    let said = [
+        lab.run(&add("rocky.img")),
+        lab.run(&["distro", "add", "debian.img"]),
+        lab.run(&add("rocky.img")),
+        lab.run(&add("mbr.img")),
+        lab.run(&["distro", "rm", "debian", "--arch", "x86_64"]),
+        lab.images(),
+    ]
+    .join("\n");
+
+    insta::assert_snapshot!("installer_kernel", said);
+    let folder = lab.home().join("images/rocky/x86_64");
+    assert_eq!(fs::read(folder.join("vmlinuz")).expect("read"), vendor::x86_64());
+    let packed = fs::read(folder.join("disk.raw.zst")).expect("read");
+    assert!(zstd::decode_all(&packed[..]).expect("it unpacks") == disk);
+}
+
+#[test]
 fn what_cannot_be_installed_is_refused_and_leaves_nothing() {
     let lab = Lab::new();
     let debian = vendor::debian(vendor::x86_64());

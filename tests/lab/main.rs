@@ -12,6 +12,7 @@
 mod after_install;
 mod bios;
 mod definitions;
+mod foreign;
 mod http_boot;
 mod images;
 mod install;

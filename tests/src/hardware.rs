@@ -114,6 +114,11 @@ impl Hardware {
         Ok(self)
     }
 
+    /// The file of the machine's first disk; raw, where that began blank.
+    pub fn first_disk(&self) -> Option<&Path> {
+        self.disks.first().map(|disk| disk.file.as_path())
+    }
+
     /// The same machine with one more disk of `gib` GiB, which begins as the raw disk in the file `origin`; that stays as it is,
     /// and has to be readable to everybody.
     ///

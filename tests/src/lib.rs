@@ -21,6 +21,7 @@ mod server;
 mod ssh;
 mod supplies;
 pub mod timeline;
+pub mod vendor;
 mod virtual_lab;
 mod wire;
 

@@ -1,9 +1,12 @@
-//! The life of a lab: a provisioner, targets of both architectures, deploys good and bad, and nothing left in the end.
+//! The life of a lab: images from a vendor whose boot loaders read them in different ways, a provisioner, targets of both architectures, deploys good and bad, and nothing left in the end.
 
 use std::time::Duration;
 
 use lab_model::{Arch, Stage};
-use lab_tests::{Supplies, VirtualLab, outside};
+use lab_tests::{
+    Supplies, VirtualLab, outside,
+    vendor::{CHECKSUMS, Vendor},
+};
 use serde_json::Value;
 
 use crate::broken_server;
@@ -12,21 +15,29 @@ use crate::broken_server;
 fn a_lab_lives_without_any_privilege() {
     let supplies = Supplies::from_environment().unwrap();
     let lab = VirtualLab::new(&supplies).unwrap();
-    let image = "debian-12".parse().unwrap();
+    let vendor = Vendor::new().unwrap();
 
     lab.succeed(QUICK, &["setup"]).unwrap();
-    for arch in Arch::ALL {
-        let folder = lab.image(&supplies, &image, arch).unwrap();
-        lab.succeed(COPY, &["distro", "add", folder.to_str().unwrap()]).unwrap();
+    let image = lab.image(&supplies, &"debian-12".parse().unwrap(), Arch::Aarch64).unwrap();
+    lab.succeed(COPY, &["distro", "add", image.to_str().unwrap()]).unwrap();
+    let (boot_partition, entries) = ("debian-12-boot-partition", "debian-12-entries");
+    let images = [(boot_partition, Arch::Aarch64), (entries, Arch::X86_64)];
+    let entry = |(name, arch): (&str, Arch)| {
+        let url = vendor.publish(&supplies, &name.parse().unwrap(), arch).unwrap();
+        format!("- name: {name}\n  arch:\n    {arch}:\n      url: {url}\n      checksums: {CHECKSUMS}\n")
+    };
+    std::fs::write(lab.home().join("distros.yaml"), images.map(entry).concat()).unwrap();
+    for (name, arch) in images {
+        lab.succeed(PULL, &["distro", "pull", name, "--arch", arch.as_str()]).unwrap();
     }
     provisioner(&lab);
     let outside = outside::serve(PAGE).unwrap();
-    target(&lab, "web", "aarch64", &outside);
+    target(&lab, "web", "aarch64", boot_partition, &outside);
 
     deploys(&lab);
 
     lab.succeed(STOP, &["vm", "stop", "web"]).unwrap();
-    target(&lab, "box", "x86_64", &outside);
+    target(&lab, "box", "x86_64", entries, &outside);
     lab.succeed(STOP, &["vm", "stop", "box"]).unwrap();
     lab.succeed(STOP, &["vm", "stop", "provisioner"]).unwrap();
     lab.succeed(STOP, &["clean", "--purge"]).unwrap();
@@ -38,7 +49,7 @@ fn a_lab_lives_without_any_privilege() {
 /// Made, booted, and serving with one small process.
 fn provisioner(lab: &VirtualLab) {
     let create = ["provisioner", "create", "provisioner", "--ip", "192.168.105.1/24", "--arch", "aarch64"];
-    lab.succeed(COPY, &[&create[..], &["--memory", "1024"]].concat()).unwrap();
+    lab.succeed(COPY, &[&create[..], &["--memory", "1024", "--distro", "debian-12"]].concat()).unwrap();
 
     lab.succeed(START, &["vm", "start", "provisioner", "--wait"]).unwrap();
 
@@ -52,8 +63,8 @@ fn provisioner(lab: &VirtualLab) {
 }
 
 /// Installed over the network; reached by SSH and SCP; reaches the world through the provisioner.
-fn target(lab: &VirtualLab, name: &str, arch: &str, outside: &str) {
-    let create = ["vm", "create", name, "--pxeboot", "--arch", arch, "--distro", "debian-12", "--disk-size", "4G"];
+fn target(lab: &VirtualLab, name: &str, arch: &str, image: &str, outside: &str) {
+    let create = ["vm", "create", name, "--pxeboot", "--arch", arch, "--distro", image, "--disk-size", "4G"];
     lab.succeed(COPY, &[&create[..], &["--memory", "1024"]].concat()).unwrap();
 
     lab.succeed(INSTALL, &["vm", "start", name, "--wait"]).unwrap();
@@ -109,6 +120,7 @@ const PAGE: &str = "from outside the lab";
 // Several times what an idle machine of two cores needs under emulation.
 const QUICK: Duration = Duration::from_secs(60);
 const COPY: Duration = Duration::from_secs(300);
+const PULL: Duration = Duration::from_secs(1200);
 const START: Duration = Duration::from_secs(900);
 const INSTALL: Duration = Duration::from_secs(1500);
 const SSH: Duration = Duration::from_secs(300);

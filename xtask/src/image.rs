@@ -8,6 +8,7 @@ mod disk;
 mod layout;
 mod recipe;
 mod system;
+mod systemd_boot;
 mod unpack;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use crate::{
     progress::Step,
 };
 pub(crate) use recipe::debian_name;
-use recipe::{ImageRecipe, Kernel};
+use recipe::{ImageRecipe, Kernel, Shape};
 pub(crate) use unpack::{installed_packages, unpack};
 
 /// Builds an operating system image from packages, or finds the one that was built before.
@@ -44,6 +45,12 @@ pub(crate) enum Name {
     /// Debian 12 with the kernel for every machine, which can mount what a host shares over 9p.
     #[value(name = "debian-12-generic")]
     Debian12Generic,
+    /// Debian 12 with a file system of its own for /boot, as Ubuntu and Fedora have it.
+    #[value(name = "debian-12-boot-partition")]
+    Debian12BootPartition,
+    /// Debian 12 with systemd-boot, and its kernel on the EFI system partition.
+    #[value(name = "debian-12-entries")]
+    Debian12Entries,
 }
 
 /// Runs `cargo xtask image`; the folder of the image goes to standard output.
@@ -68,7 +75,7 @@ pub(crate) fn require(cache: &Cache, name: Name, arch: Arch, consent: Consent) -
             packages::require(packages::FOREIGN_IMAGE, consent)?;
             binfmt::require(arch)?;
         }
-        let system = cache.entry(&format!("systems/{name}/{arch}"), &recipe.system.text(), |folder| {
+        let system = cache.entry(&format!("systems/{}/{arch}", name.system()), &recipe.system.text(), |folder| {
             system::build(&recipe.system, folder)
         })?;
         build(&recipe, name, arch, &system, folder)
@@ -87,10 +94,20 @@ fn build(recipe: &ImageRecipe, name: Name, arch: Arch, system: &Path, folder: &P
 }
 
 impl Name {
+    /// The name of the system that is on its disk; one system may be on several.
+    fn system(self) -> Self {
+        match self {
+            Self::Debian12 | Self::Debian12BootPartition | Self::Debian12Entries => Self::Debian12,
+            Self::Debian12Generic => Self::Debian12Generic,
+        }
+    }
+
     fn recipe(self, arch: Arch) -> ImageRecipe {
         match self {
-            Self::Debian12 => ImageRecipe::debian_12(Kernel::Cloud, arch),
-            Self::Debian12Generic => ImageRecipe::debian_12(Kernel::Generic, arch),
+            Self::Debian12 => ImageRecipe::debian_12(Kernel::Cloud, Shape::Root, arch),
+            Self::Debian12Generic => ImageRecipe::debian_12(Kernel::Generic, Shape::Root, arch),
+            Self::Debian12BootPartition => ImageRecipe::debian_12(Kernel::Cloud, Shape::BootPartition, arch),
+            Self::Debian12Entries => ImageRecipe::debian_12(Kernel::Cloud, Shape::Entries, arch),
         }
     }
 }
@@ -100,6 +117,8 @@ impl std::fmt::Display for Name {
         f.write_str(match self {
             Self::Debian12 => "debian-12",
             Self::Debian12Generic => "debian-12-generic",
+            Self::Debian12BootPartition => "debian-12-boot-partition",
+            Self::Debian12Entries => "debian-12-entries",
         })
     }
 }

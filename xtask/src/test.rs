@@ -33,7 +33,10 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     packages::require(&[packages::NETWORK, packages::IMAGE, packages::VENDORS, packages::PEERS].concat(), consent)?;
     privilege::check_namespaces()?;
     let supplies = supplies::gather_virtual(&Arch::ALL, &Arch::ALL, consent)?;
-    image::require(&Cache::of_user()?, image::Name::Debian12Generic, MOUNTING, consent)?;
+    let cache = Cache::of_user()?;
+    image::require(&cache, image::Name::Debian12Generic, MOUNTING, consent)?;
+    image::require(&cache, image::Name::Debian12BootPartition, Arch::Aarch64, consent)?;
+    image::require(&cache, image::Name::Debian12Entries, Arch::X86_64, consent)?;
     let prepared = started.elapsed();
 
     let mut documentation = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -29,6 +29,9 @@ pub(crate) struct Source {
     pub(crate) url: Location,
     /// How it is known to be the vendor's.
     pub(crate) verification: Verification,
+    /// The image whose kernel starts the installer; its own where nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) installer_kernel: Option<ImageName>,
 }
 
 /// What a downloaded file is compared with.
@@ -122,6 +125,9 @@ struct Place {
     checksums: Option<String>,
     /// The digest itself.
     checksum: Option<Digest>,
+    /// The image whose kernel writes the disk, where its own cannot.
+    #[serde(default, rename = "installer-kernel")]
+    installer_kernel: Option<ImageName>,
     #[serde(default, rename = "iso_url")]
     _iso_url: Option<IgnoredAny>,
     #[serde(default, rename = "iso_name")]
@@ -135,14 +141,14 @@ struct Place {
 impl Entry {
     /// Where its image for `arch` comes from; `None` where nothing is said, or only of an installer's ISO image.
     pub(super) fn source(&self, arch: Arch) -> Option<Source> {
-        let Place { url, checksums, checksum, .. } = self.arch.get(&arch)?;
+        let Place { url, checksums, checksum, installer_kernel, .. } = self.arch.get(&arch)?;
         let url = url.clone()?;
         let verification = match (checksum, checksums) {
             (Some(digest), _) => Verification::Pinned(*digest),
             (None, Some(list)) => Verification::List(url.join(list).ok()?),
             (None, None) => Verification::None,
         };
-        Some(Source { url, verification })
+        Some(Source { url, verification, installer_kernel: installer_kernel.clone() })
     }
 
     /// What `own` says counts, the rest stays. Digests of another file are worth nothing.
@@ -155,6 +161,7 @@ impl Entry {
                 (place.checksums, place.checksum) = (own.checksums, own.checksum);
             }
             place.url = own.url.or_else(|| place.url.take());
+            place.installer_kernel = own.installer_kernel.or_else(|| place.installer_kernel.take());
         }
     }
 }

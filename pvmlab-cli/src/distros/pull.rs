@@ -230,7 +230,8 @@ impl<'a> Fetcher<'a> {
         let lab = self.home.lock_patiently(self.interrupt)?;
         removal::sweep(self.home, &lab)?;
         let path = self.home.download(name, *arch).join(record.file.as_str());
-        let wanted = Wanted { name: Some(name), arch: Some(*arch), replaces: true };
+        let installer_kernel = record.source.installer_kernel.as_ref();
+        let wanted = Wanted { name: Some(name), arch: Some(*arch), replaces: true, installer_kernel };
         let (image, found) = images::prepare(self.home, &path, wanted, self.interrupt, self.ui)?;
         bars.say(self.ui, format_args!("`{name}` for {arch} is {found}"));
         let record = Record { image: image.manifest.disk.map(|disk| disk.sha256), ..record.clone() };

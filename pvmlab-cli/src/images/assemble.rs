@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use disk_image::Kernel;
 use lab_model::{Arch, FileName, ImageFile, ImageManifest, ImageName, MANIFEST_FILE, Sha256};
 
-use super::prepare::write_file;
+use super::prepare::{INITRD, KERNEL, write_file};
 use super::{Image, copy, register};
 use crate::error::{Failure, Kind, Result};
 use crate::home::Home;
@@ -110,9 +110,6 @@ fn take(path: &Path, folder: &Path, file: &mut ImageFile, progress: &Progress<'_
     (file.size, file.sha256) = copy::second_name(&from, &to, progress)?;
     Ok(())
 }
-
-const KERNEL: &str = "vmlinuz";
-const INITRD: &str = "initrd.img";
 
 /// Distributions' largest have some 60 MiB.
 const KERNEL_MAX: u64 = 512 << 20;

@@ -6,16 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use disk_image::{Boot, NotBootable, TableKind, Volume};
+use disk_image::{Boot, NotBootable, Table, TableKind, Volume};
 use lab_model::{Arch, ImageFile, ImageManifest, ImageName, MANIFEST_FILE, Sha256};
 use sha2::Digest as _;
 
 use super::pack;
 use super::source::{self, FETCH, Source};
-use super::{Image, register};
+use super::{Image, copy, register};
 use crate::error::{Failure, Kind, Result};
 use crate::home::Home;
 use crate::interrupt::Interrupt;
+use crate::new_machine::host_arch;
 use crate::progress::Progress;
 use crate::ui::Ui;
 
@@ -28,6 +29,16 @@ pub(crate) struct Wanted<'a> {
     pub(crate) arch: Option<Arch>,
     /// Whether an image that has the name already becomes this one.
     pub(crate) replaces: bool,
+    /// The image whose kernel starts the installer; its own where they do not say.
+    pub(crate) installer_kernel: Option<&'a ImageName>,
+}
+
+/// What starts the installer of an image.
+enum Start {
+    /// What the image itself boots.
+    Own(Boot),
+    /// Another image's kernel, because the image has none that can, or is no Linux.
+    Another(Box<Image>),
 }
 
 /// Makes an image of the home out of the file at `path`; the second value says in one line what was found.
@@ -51,19 +62,23 @@ pub(crate) fn prepare(
     let unpacking = Progress::start(&format!("unpacking {}", path.display()), allocated, interrupt, ui);
     let source = Source::open(path, home.root(), &unpacking)?;
     drop(unpacking);
-    let boot = find(&source, path, wanted.arch)?;
-    let target = home.image(&name, boot.arch());
+    let start = match wanted.installer_kernel {
+        None => Start::Own(find(&source, path, wanted.arch)?),
+        Some(kernel) => Start::Another(Box::new(another(home, kernel, &source, path, wanted.arch)?)),
+    };
+    let target = home.image(&name, start.arch());
     let there = if target.join(MANIFEST_FILE).exists() { Some(Image::open(&target)?) } else { None };
     if there.is_some() && !wanted.replaces {
-        return Err(register::taken(&name, boot.arch()).hinted("or give this one another name with --name"));
+        return Err(register::taken(&name, start.arch()).hinted("or give this one another name with --name"));
     }
-    let progress = Progress::start(&format!("preparing {name} for {}", boot.arch()), source.disk.size(), interrupt, ui);
-    let fill = |folder: &Path| write(&source, &boot, &name, folder, &progress);
+    let what = format!("preparing {name} for {}", start.arch());
+    let progress = Progress::start(&what, source.disk.size(), interrupt, ui);
+    let fill = |folder: &Path| write(&source, &start, &name, folder, &progress);
     let manifest = match &there {
         Some(there) => register::replace(home, there, fill)?,
         None => register::place(&target, fill)?,
     };
-    let report = report(&source, &boot, &manifest);
+    let report = report(&source, &start, &manifest);
     Ok((Image { folder: target, manifest }, report))
 }
 
@@ -75,20 +90,16 @@ pub fn prepare_into(folder: &Path, path: &Path, name: &ImageName, arch: Arch) ->
     let prepare = || -> Result<String> {
         let progress = Progress::silent();
         let source = Source::open(path, folder, &progress)?;
-        let boot = find(&source, path, Some(arch))?;
-        let manifest = write(&source, &boot, name, folder, &progress)?;
-        Ok(report(&source, &boot, &manifest))
+        let start = Start::Own(find(&source, path, Some(arch))?);
+        let manifest = write(&source, &start, name, folder, &progress)?;
+        Ok(report(&source, &start, &manifest))
     };
     prepare().map_err(|failure| anyhow::anyhow!("{failure}"))
 }
 
 fn find(source: &Source, path: &Path, arch: Option<Arch>) -> Result<Boot> {
     let boot = Boot::find(Arc::clone(&source.disk)).map_err(|error| not_bootable(path, error))?;
-    if boot.table == TableKind::Mbr {
-        let message = format!("{} has a master boot record instead of a GUID partition table", path.display());
-        return Err(Failure::new(Kind::Failed, message)
-            .hinted("the installer adds a partition to a GUID partition table: take the vendor's image for UEFI"));
-    }
+    require_gpt(boot.table, path)?;
     match arch {
         Some(arch) if arch != boot.arch() => {
             let message = format!("{} is for {}, and {arch} was asked for", path.display(), boot.arch());
@@ -99,15 +110,33 @@ fn find(source: &Source, path: &Path, arch: Option<Arch>) -> Result<Boot> {
     }
 }
 
+/// The image called `name`, whose kernel is to write this disk.
+fn another(home: &Home, name: &ImageName, source: &Source, path: &Path, arch: Option<Arch>) -> Result<Image> {
+    let table = Table::read(&*source.disk).map_err(|error| not_bootable(path, error.into()))?;
+    require_gpt(table.kind, path)?;
+    let arch = arch.map_or_else(host_arch, Ok)?;
+    Image::find(home, name, arch)
+        .map_err(|failure| failure.hinted(format!("its kernel is to write {}", path.display())))
+}
+
+fn require_gpt(table: TableKind, path: &Path) -> Result<()> {
+    match table {
+        TableKind::Gpt => Ok(()),
+        TableKind::Mbr => {
+            let message = format!("{} has a master boot record instead of a GUID partition table", path.display());
+            Err(Failure::new(Kind::Failed, message)
+                .hinted("the installer adds a partition to a GUID partition table: take the vendor's image for UEFI"))
+        }
+    }
+}
+
 fn not_bootable(path: &Path, error: NotBootable) -> Failure {
     let hint = match &error {
         NotBootable::Hidden { volume: Volume::Luks, .. } => {
             "an encrypted system cannot be installed: take one that is not"
         }
         NotBootable::Hidden { volume: Volume::Lvm, .. } => "take an image whose system is on a partition of its own",
-        NotBootable::Hidden { .. } => {
-            "take an image with its kernel on ext4 or FAT, or make the image's folder by hand: docs/images.md says how"
-        }
+        NotBootable::Hidden { .. } => "have its disk written by another image's kernel: `--installer-kernel debian-12`",
         NotBootable::Table(_) | NotBootable::Unreadable { .. } => FETCH,
         NotBootable::Kernel { .. } | NotBootable::NoKernel(_) => {
             "take a vendor's image for clouds or virtual machines, which boots by itself; an installer's ISO image does not"
@@ -125,13 +154,12 @@ fn not_bootable(path: &Path, error: NotBootable) -> Failure {
 /// Fills the folder of an image; its manifest comes last.
 fn write(
     source: &Source,
-    boot: &Boot,
+    start: &Start,
     name: &ImageName,
     folder: &Path,
     progress: &Progress<'_>,
 ) -> Result<ImageManifest> {
-    let kernel = write_file(folder, "vmlinuz", &boot.kernel.image)?;
-    let initrd = write_file(folder, "initrd.img", &boot.initrd)?;
+    let (kernel, initrd) = start.write(folder, progress)?;
     let disk = folder.join(DISK);
     let cannot = || format!("cannot write {}", disk.display());
     let mut file = File::create_new(&disk).with_context(cannot)?;
@@ -140,16 +168,52 @@ fn write(
     file.sync_all().with_context(cannot)?;
     let manifest = ImageManifest {
         name: name.clone(),
-        arch: boot.arch(),
+        arch: start.arch(),
         kernel,
         initrd,
         disk: Some(disk),
         files: Vec::new(),
-        kernel_arguments: boot.consoles().into_iter().map(str::to_owned).collect(),
-        installed_arguments: boot.arguments.clone(),
+        kernel_arguments: start.kernel_arguments(),
+        installed_arguments: match start {
+            Start::Own(boot) => boot.arguments.clone(),
+            Start::Another(_) => None,
+        },
     };
     register::write_manifest(&manifest, folder)?;
     Ok(manifest)
+}
+
+impl Start {
+    fn arch(&self) -> Arch {
+        match self {
+            Self::Own(boot) => boot.arch(),
+            Self::Another(image) => image.manifest.arch,
+        }
+    }
+
+    fn kernel_arguments(&self) -> Vec<String> {
+        match self {
+            Self::Own(boot) => boot.consoles().into_iter().map(str::to_owned).collect(),
+            Self::Another(image) => image.manifest.kernel_arguments.clone(),
+        }
+    }
+
+    /// Brings kernel and initrd into the folder of an image.
+    fn write(&self, folder: &Path, progress: &Progress<'_>) -> Result<(ImageFile, ImageFile)> {
+        match self {
+            Self::Own(boot) => {
+                Ok((write_file(folder, KERNEL, &boot.kernel.image)?, write_file(folder, INITRD, &boot.initrd)?))
+            }
+            Self::Another(image) => {
+                let take = |part: &ImageFile, name: &str| -> Result<ImageFile> {
+                    let (size, sha256) =
+                        copy::second_name(&image.folder.join(part.file.as_str()), &folder.join(name), progress)?;
+                    Ok(ImageFile { file: name.parse().context("it is a plain name")?, size, sha256 })
+                };
+                Ok((take(&image.manifest.kernel, KERNEL)?, take(&image.manifest.initrd, INITRD)?))
+            }
+        }
+    }
 }
 
 /// Writes a file of an image, and says what a manifest says of it.
@@ -159,9 +223,14 @@ pub(super) fn write_file(folder: &Path, name: &str, content: &[u8]) -> Result<Im
     Ok(ImageFile { file, size: content.len() as u64, sha256: Sha256(sha2::Sha256::digest(content).into()) })
 }
 
-fn report(source: &Source, boot: &Boot, manifest: &ImageManifest) -> String {
-    let Boot { path, partition, by, .. } = boot;
-    let found = format!("{}: {path} on partition {partition} for {}, found by {by}", source.format, boot.arch());
+fn report(source: &Source, start: &Start, manifest: &ImageManifest) -> String {
+    let found = match start {
+        Start::Own(Boot { path, partition, by, .. }) => {
+            format!("{path} on partition {partition} for {}, found by {by}", start.arch())
+        }
+        Start::Another(image) => format!("to be written by the kernel of {} for {}", image.manifest.name, start.arch()),
+    };
+    let found = format!("{}: {found}", source.format);
     let Some(disk) = &manifest.disk else { return found };
     let zeros = disk.chunks.iter().filter(|chunk| chunk.zero).count() * 100 / disk.chunks.len().max(1);
     let (disk, packed) = (disk.raw_size >> 20, disk.size.div_ceil(1 << 20));
@@ -185,6 +254,8 @@ pub(crate) fn name_of(path: &Path) -> Result<ImageName> {
 }
 
 const DISK: &str = "disk.raw.zst";
+pub(super) const KERNEL: &str = "vmlinuz";
+pub(super) const INITRD: &str = "initrd.img";
 const EXTENSIONS: [&str; 9] = ["qcow2", "qcow", "img", "raw", "xz", "gz", "zst", "zstd", "image"];
 /// How much more the disk may take when it is unpacked, holes left out. An estimate: nothing says it before the end.
 const UNPACKED: u64 = 5;

@@ -32,6 +32,29 @@ pub(super) enum Kernel {
     Generic,
 }
 
+/// Where an image has its kernel, and so what its boot loader reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Shape {
+    /// In a folder of the root, as Debian.
+    Root,
+    /// On a file system of its own, as Ubuntu and Fedora.
+    BootPartition,
+    /// On the EFI system partition, with an entry for systemd-boot (the UAPI group's Boot Loader Specification, type 1).
+    Entries,
+}
+
+impl Shape {
+    /// As scripts have it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::BootPartition => "boot-partition",
+            Self::Entries => "entries",
+        }
+    }
+}
+
 /// A GRUB that firmware finds without an entry in its variables.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct BootLoader {
@@ -46,11 +69,13 @@ pub(super) struct BootLoader {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ImageRecipe {
     pub(super) system: SystemRecipe,
+    pub(super) shape: Shape,
     pub(super) layout: Layout,
     /// Kernel arguments for the consoles, the last of which is `/dev/console`.
     pub(super) consoles: &'static [&'static str],
-    pub(super) overlay: &'static [(&'static str, &'static str)],
-    pub(super) esp_configuration: &'static str,
+    pub(super) overlay: Vec<(&'static str, &'static str)>,
+    /// Files of the EFI system partition, beside the boot loader.
+    pub(super) esp: Vec<(&'static str, &'static str)>,
     pub(super) script: &'static str,
 }
 
@@ -90,27 +115,51 @@ impl SystemRecipe {
 }
 
 impl ImageRecipe {
-    pub(super) fn debian_12(kernel: Kernel, arch: Arch) -> Self {
+    pub(super) fn debian_12(kernel: Kernel, shape: Shape, arch: Arch) -> Self {
+        let mut overlay = vec![
+            ("etc/cloud/cloud.cfg.d/90_image.cfg", include_str!("debian-12/overlay/cloud.cfg")),
+            ("etc/default/locale", include_str!("debian-12/overlay/locale")),
+            ("etc/hosts", include_str!("debian-12/overlay/hosts")),
+            ("etc/ssh/sshd_config.d/60-image.conf", include_str!("debian-12/overlay/sshd.conf")),
+            ("etc/systemd/networkd.conf.d/10-image.conf", include_str!("debian-12/overlay/networkd.conf")),
+        ];
+        let root = ("etc/fstab", include_str!("debian-12/overlay/fstab"));
+        let (more, esp) = match shape {
+            Shape::Root => (
+                vec![root, ("boot/grub/grub.cfg", include_str!("debian-12/overlay/grub.cfg"))],
+                vec![("EFI/debian/grub.cfg", include_str!("debian-12/esp-grub.cfg"))],
+            ),
+            Shape::BootPartition => (
+                vec![
+                    ("etc/fstab", include_str!("debian-12/boot-partition/fstab")),
+                    ("boot/grub/grub.cfg", include_str!("debian-12/overlay/grub.cfg")),
+                ],
+                vec![("EFI/debian/grub.cfg", include_str!("debian-12/boot-partition/esp-grub.cfg"))],
+            ),
+            Shape::Entries => (
+                vec![root],
+                vec![
+                    ("loader/loader.conf", include_str!("debian-12/entries/loader.conf")),
+                    ("loader/entries/debian.conf", include_str!("debian-12/entries/debian.conf")),
+                ],
+            ),
+        };
+        overlay.extend(more);
         Self {
             system: SystemRecipe::debian_12(kernel, arch),
-            layout: match kernel {
-                Kernel::Cloud => Layout::DEBIAN_12,
-                Kernel::Generic => Layout::DEBIAN_12_GENERIC,
+            shape,
+            layout: match (shape, kernel) {
+                (Shape::BootPartition, _) => Layout::BOOT_PARTITION,
+                (Shape::Entries, _) => Layout::ENTRIES,
+                (Shape::Root, Kernel::Cloud) => Layout::DEBIAN_12,
+                (Shape::Root, Kernel::Generic) => Layout::DEBIAN_12_GENERIC,
             },
             consoles: match arch {
                 Arch::Aarch64 => &["console=tty0", "console=ttyAMA0,115200"],
                 Arch::X86_64 => &["console=tty0", "console=ttyS0,115200"],
             },
-            overlay: &[
-                ("etc/cloud/cloud.cfg.d/90_image.cfg", include_str!("debian-12/overlay/cloud.cfg")),
-                ("etc/default/locale", include_str!("debian-12/overlay/locale")),
-                ("etc/fstab", include_str!("debian-12/overlay/fstab")),
-                ("etc/hosts", include_str!("debian-12/overlay/hosts")),
-                ("etc/ssh/sshd_config.d/60-image.conf", include_str!("debian-12/overlay/sshd.conf")),
-                ("etc/systemd/networkd.conf.d/10-image.conf", include_str!("debian-12/overlay/networkd.conf")),
-                ("boot/grub/grub.cfg", include_str!("debian-12/overlay/grub.cfg")),
-            ],
-            esp_configuration: include_str!("debian-12/esp-grub.cfg"),
+            overlay,
+            esp,
             script: include_str!("debian-12/disk.sh"),
         }
     }
@@ -139,6 +188,7 @@ impl ImageRecipe {
     pub(super) fn filled(&self, template: &str) -> String {
         template
             .replace("{root_uuid}", &self.identifier("root file system").to_string())
+            .replace("{boot_uuid}", &self.identifier("boot file system").to_string())
             .replace("{installed_arguments}", &self.installed_arguments().join(" "))
     }
 }
@@ -238,36 +288,37 @@ mod tests {
 
     #[test]
     fn whatever_changes_in_a_recipe_changes_its_text_and_identifiers() {
-        let recipe = ImageRecipe::debian_12(Kernel::Cloud, Arch::Aarch64);
+        let recipe = ImageRecipe::debian_12(Kernel::Cloud, Shape::Root, Arch::Aarch64);
         let mut smaller = recipe.clone();
         smaller.layout.disk_mib -= 1;
         let mut overlaid = recipe.clone();
-        overlaid.overlay = &[("etc/hosts", "")];
+        overlaid.overlay = vec![("etc/hosts", "")];
         let mut scripted = recipe.clone();
         scripted.system.script = "";
 
+        let boot_partition = ImageRecipe::debian_12(Kernel::Cloud, Shape::BootPartition, Arch::Aarch64);
         let (generic, other_arch) = (
-            ImageRecipe::debian_12(Kernel::Generic, Arch::Aarch64),
-            ImageRecipe::debian_12(Kernel::Cloud, Arch::X86_64),
+            ImageRecipe::debian_12(Kernel::Generic, Shape::Root, Arch::Aarch64),
+            ImageRecipe::debian_12(Kernel::Cloud, Shape::Root, Arch::X86_64),
         );
 
-        for other in [smaller, overlaid, scripted, generic, other_arch] {
+        for other in [smaller, overlaid, scripted, boot_partition, generic, other_arch] {
             assert_ne!(recipe.text(), other.text());
             assert_ne!(recipe.identifier("disk"), other.identifier("disk"));
         }
-        assert_eq!(recipe.text(), ImageRecipe::debian_12(Kernel::Cloud, Arch::Aarch64).text());
+        assert_eq!(recipe.text(), ImageRecipe::debian_12(Kernel::Cloud, Shape::Root, Arch::Aarch64).text());
     }
 
     #[test]
     fn identifiers_of_one_image_differ_by_their_label() {
-        let recipe = ImageRecipe::debian_12(Kernel::Cloud, Arch::X86_64);
+        let recipe = ImageRecipe::debian_12(Kernel::Cloud, Shape::Root, Arch::X86_64);
 
         assert_ne!(recipe.identifier("disk"), recipe.identifier("root file system"));
     }
 
     #[test]
     fn an_identifier_is_a_uuid_of_version_8() {
-        let text = ImageRecipe::debian_12(Kernel::Cloud, Arch::X86_64).identifier("disk").to_string();
+        let text = ImageRecipe::debian_12(Kernel::Cloud, Shape::Root, Arch::X86_64).identifier("disk").to_string();
 
         assert_eq!(text.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
         assert_eq!(&text[14..15], "8");
@@ -275,13 +326,13 @@ mod tests {
 
     #[test]
     fn the_installed_system_finds_its_root_and_its_consoles() {
-        let recipe = ImageRecipe::debian_12(Kernel::Cloud, Arch::Aarch64);
+        let recipe = ImageRecipe::debian_12(Kernel::Cloud, Shape::Root, Arch::Aarch64);
         let root = recipe.identifier("root file system");
 
         let line = recipe.installed_arguments().join(" ");
 
         assert_eq!(line, format!("root=UUID={root} ro console=tty0 console=ttyAMA0,115200"));
-        for (path, template) in recipe.overlay {
+        for (path, template) in recipe.overlay.iter().chain(&recipe.esp) {
             assert!(!recipe.filled(template).contains("{root_uuid}"), "{path}");
         }
     }

@@ -17,7 +17,8 @@ use crate::ui::Ui;
 /// names, or a kernel with what belongs to it.
 ///
 /// A file is qcow2 or raw, as it is or compressed as gz, xz or zst. Kernel, initrd and kernel command line are found in it as its
-/// own boot loader would find them. Its disk needs a GUID partition table, and its kernel has to be on ext4 or FAT.
+/// own boot loader would find them. Its disk needs a GUID partition table, and its kernel has to be on ext4 or FAT; where it is not,
+/// or the system is no Linux, --installer-kernel has the disk written by another image's kernel.
 ///
 /// A URL is downloaded as `distro pull` does it, and `distro pull` and `distro update` know the image from then on.
 ///
@@ -29,6 +30,7 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pvmlab distro add noble-server-cloudimg-arm64.img --name ubuntu-24.04\n  \
                         pvmlab distro add https://example.org/images/mine.qcow2 --checksums SHA256SUMS\n  \
+                        pvmlab distro add FreeBSD-14.3-RELEASE-amd64.raw.xz --name freebsd-14 --installer-kernel debian-12\n  \
                         pvmlab distro add \"$(cargo xtask image debian-12 --arch aarch64)\"\n  \
                         pvmlab distro add --name debian-12-netboot --kernel linux --initrd initrd.gz\n  \
                         pvmlab distro add --name alpine-netboot --kernel boot/vmlinuz-virt --initrd boot/initramfs-virt \
@@ -49,9 +51,12 @@ pub(crate) struct Add {
     /// The digest of a URL's file: sha256: or sha512: and hexadecimal digits.
     #[arg(long, value_name = "DIGEST")]
     checksum: Option<Digest>,
+    /// Has the disk written by the kernel of this image, because its own cannot be found, or is no Linux.
+    #[arg(long, value_name = "IMAGE")]
+    installer_kernel: Option<ImageName>,
     /// The kernel of an image without a disk.
     #[arg(long, value_name = "FILE|URL", value_hint = clap::ValueHint::AnyPath, requires_all = ["initrd", "name"],
-          conflicts_with_all = ["path", "checksum", "checksums"])]
+          conflicts_with_all = ["path", "checksum", "checksums", "installer_kernel"])]
     kernel: Option<Place>,
     /// Its initial RAM file system.
     #[arg(long, value_name = "FILE|URL", value_hint = clap::ValueHint::AnyPath, requires = "kernel")]
@@ -71,7 +76,7 @@ struct Named {
 impl Add {
     pub(crate) fn run(self, home: &Home, ui: Ui) -> Result<()> {
         home.require()?;
-        let Self { path, name, arch, checksums, checksum, kernel, initrd, files } = self;
+        let Self { path, name, arch, checksums, checksum, installer_kernel, kernel, initrd, files } = self;
         if let (Some(kernel), Some(initrd), Some(name)) = (kernel, initrd, &name) {
             return assemble(&Parts { name, arch, kernel, initrd, files }, home, ui);
         }
@@ -83,7 +88,7 @@ impl Add {
                 (None, Some(list)) => Verification::List(url.join(&list).map_err(not_location)?),
                 (None, None) => Verification::None,
             };
-            return download(Source { url, verification }, name, arch, home, ui);
+            return download(Source { url, verification, installer_kernel }, name, arch, home, ui);
         }
         if checksums.is_some() || checksum.is_some() {
             let message = format!("{} is here: only what comes from a URL is compared", path.display());
@@ -92,15 +97,17 @@ impl Add {
         let lock = home.lock()?;
         removal::sweep(home, &lock)?;
         if !path.is_dir() {
-            let wanted = Wanted { name: name.as_ref(), arch, replaces: false };
+            let installer_kernel = installer_kernel.as_ref();
+            let wanted = Wanted { name: name.as_ref(), arch, replaces: false, installer_kernel };
             let (image, found) = images::prepare(home, &path, wanted, &Interrupt::hold(), ui)?;
             ui.say(found);
             ui.say(format_args!("registered image `{}` for {}", image.manifest.name, image.manifest.arch));
             return Ok(());
         }
-        if name.is_some() || arch.is_some() {
-            let message = format!("{} is a folder, whose manifest says its name and architecture", path.display());
-            return Err(Failure::new(Kind::Usage, message).hinted("leave out --name and --arch"));
+        if name.is_some() || arch.is_some() || installer_kernel.is_some() {
+            let message =
+                format!("{} is a folder, whose manifest says its name, architecture and kernel", path.display());
+            return Err(Failure::new(Kind::Usage, message).hinted("leave out --name, --arch and --installer-kernel"));
         }
         let (image, done) = images::register(home, &path, &Interrupt::hold(), ui)?;
         let (name, arch) = (&image.manifest.name, image.manifest.arch);

@@ -74,13 +74,16 @@ impl Shown {
             Some(image) => describe(image),
             None => format!("{} for {}, not here\n", self.name, self.arch),
         };
-        if let Some(Source { url, verification }) = &self.source {
+        if let Some(Source { url, verification, installer_kernel }) = &self.source {
             let verified = match verification {
                 Verification::List(list) => format!("with {list}"),
                 Verification::Pinned(digest) => format!("with {digest}"),
                 Verification::None => "with nothing".to_owned(),
             };
             text.push_str(&format!("  from     {url}\n  compared {verified}\n"));
+            if let Some(kernel) = installer_kernel {
+                text.push_str(&format!("  written  by the kernel of {kernel}\n"));
+            }
         }
         if let Some(Record { size, pulled, outdated, .. }) = &self.download {
             let outdated = if *outdated { "; there is a newer one" } else { "" };

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fills the root partition of a disk image.
 # SYSTEM is the archive of the root file system, OVERLAY a folder of files that go over it, WORK a folder to work in and
-# for the boot loader, DISK the disk image; the rest comes from the recipe.
+# for the boot loader, DISK the disk image, SHAPE where the kernel lies; the rest comes from the recipe.
 set -eu
 umask 022
 root=$WORK/root
@@ -24,9 +24,26 @@ ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 
 cp "$root/usr/lib/grub/$GRUB_FILE" "$WORK/$GRUB_FILE"
 
-echo "writing the root file system"
 # Features by name: the defaults of newer mke2fs include some that the image's GRUB cannot read.
-mke2fs -q -F -t ext4 -L root -m 1 -U "$ROOT_UUID" \
-    -O none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum \
+features=none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum
+
+case $SHAPE in
+boot-partition)
+    echo "writing the boot file system"
+    mkdir "$WORK/boot"
+    mv "$root"/boot/* "$WORK/boot"
+    ln -s "$(basename "$WORK"/boot/vmlinuz-*)" "$WORK/boot/vmlinuz"
+    ln -s "$(basename "$WORK"/boot/initrd.img-*)" "$WORK/boot/initrd.img"
+    mke2fs -q -F -t ext4 -L boot -m 1 -U "$BOOT_UUID" -O "$features" \
+        -E "offset=$BOOT_OFFSET,hash_seed=$BOOT_UUID" -d "$WORK/boot" "$DISK" "${BOOT_KIB}k"
+    ;;
+entries)
+    mv "$root"/boot/vmlinuz-* "$WORK/vmlinuz"
+    mv "$root"/boot/initrd.img-* "$WORK/initrd.img"
+    ;;
+esac
+
+echo "writing the root file system"
+mke2fs -q -F -t ext4 -L root -m 1 -U "$ROOT_UUID" -O "$features" \
     -E "offset=$ROOT_OFFSET,hash_seed=$ROOT_UUID" -d "$root" "$DISK" "${ROOT_KIB}k"
 rm -rf "$root"
