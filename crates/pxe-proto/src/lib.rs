@@ -6,4 +6,5 @@ pub mod boot;
 pub mod dhcp;
 mod domain_name;
 pub mod radv;
+pub mod dns;
 pub mod tftp;
