@@ -394,7 +394,7 @@ async fn a_head_that_is_too_long_is_refused() {
 
 fn lease(last: u8, mac: MacAddr) -> LeaseRecord {
     let (granted, expires) = (UnixSeconds(0), UnixSeconds(u64::MAX));
-    LeaseRecord { mac, address: Ipv4Addr::new(10, 77, 0, last), state: LeaseState::Bound, granted, expires }
+    LeaseRecord { mac, address: Ipv4Addr::new(10, 77, 0, last), state: LeaseState::Bound, granted, expires, hostname: None }
 }
 
 const WEB: MacAddr = MacAddr::new([0x52, 0x54, 0, 0xaa, 0, 1]);
