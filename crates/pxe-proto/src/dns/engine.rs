@@ -21,10 +21,10 @@ use super::{Counts, Zone, reply, special};
 /// What the engine is told once, at start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The network whose hosts are answered.
-    pub network: Ipv4Net,
+    /// The networks whose hosts are answered.
+    pub networks: Vec<Ipv4Net>,
     /// The same for IPv6.
-    pub ipv6: Vec<Ipv6Net>,
+    pub ipv6: Option<Ipv6Net>,
     /// How many questions one client may ask a second.
     pub queries_per_second: u32,
 }
@@ -69,10 +69,10 @@ const PENDING_PER_CLIENT: usize = 64;
 impl<T> Engine<T> {
     /// An engine that knows these names, and asks nobody yet.
     pub fn new(config: &Config, zone: Zone) -> Self {
-        let ipv4 = Block::v4(config.network.address(), config.network.prefix());
-        let ipv6 = config.ipv6.iter().map(|network| Block::v6(network.address(), network.prefix()));
+        let ipv4 = config.networks.iter().map(|network| Block::v4(network.address(), network.prefix()));
+        let ipv6 = config.ipv6.map(|network| Block::v6(network.address(), network.prefix()));
         Self {
-            clients: [ipv4].into_iter().chain(ipv6).collect(),
+            clients: ipv4.chain(ipv6).collect(),
             zone,
             upstreams: Upstreams::default(),
             cache: Cache::default(),

@@ -32,7 +32,9 @@ pub struct Origin {
     /// The server's address, with the network whose addresses are answered for.
     pub server: Ipv4Net,
     /// The same for IPv6.
-    pub ipv6: Vec<Ipv6Net>,
+    pub ipv6: Option<Ipv6Net>,
+    /// The networks behind relay agents, each with the domain that its machines are told.
+    pub relayed: Vec<(Ipv4Net, Domain)>,
 }
 
 /// An address that a client has by DHCP.
@@ -54,7 +56,8 @@ pub struct Lease<'a> {
 /// lease lasts.
 #[derive(Clone, Debug)]
 pub struct Zone {
-    domain: Domain,
+    /// None where names stand alone.
+    domains: Vec<Name>,
     server: Name,
     networks: Vec<Block>,
     hosts: BTreeMap<Name, Host>,
@@ -106,6 +109,15 @@ impl Domain {
     }
 }
 
+impl Origin {
+    /// What a host of this label and address is called: in the domain that it is told first, then in the lab's.
+    fn names(&self, label: &str, address: Option<Ipv4Addr>) -> Vec<Name> {
+        let told = address.and_then(|address| self.relayed.iter().find(|(network, _)| network.contains(address)));
+        let told = told.map(|(_, domain)| domain).filter(|domain| domain.0.is_some() && **domain != self.domain);
+        told.into_iter().chain([&self.domain]).map(|domain| domain.name(label)).collect()
+    }
+}
+
 impl Zone {
     /// Puts together what the lab's names are now. Of clients that call themselves the same, the one that had the name in
     /// `previous` keeps it, else the one with the least address gets it.
@@ -117,12 +129,15 @@ impl Zone {
         now: UnixSeconds,
     ) -> Self {
         let server = origin.domain.name(SERVER_NAME);
-        let ipv4 = Block::v4(origin.server.address(), origin.server.prefix());
-        let ipv6 = origin.ipv6.iter().map(|network| Block::v6(network.address(), network.prefix()));
+        let relayed = origin.relayed.iter();
+        let ipv4 = [origin.server].into_iter().chain(relayed.clone().map(|(network, _)| *network));
+        let ipv4 = ipv4.map(|network| Block::v4(network.address(), network.prefix()));
+        let ipv6 = origin.ipv6.map(|network| Block::v6(network.address(), network.prefix()));
+        let domains = [&origin.domain].into_iter().chain(relayed.map(|(_, domain)| domain));
         let mut zone = Self {
-            domain: origin.domain.clone(),
+            domains: domains.filter_map(|domain| domain.0.clone()).collect(),
             server: server.clone(),
-            networks: [ipv4].into_iter().chain(ipv6).collect(),
+            networks: ipv4.chain(ipv6).collect(),
             hosts: BTreeMap::new(),
             addresses: BTreeMap::new(),
             ends: None,
@@ -131,19 +146,23 @@ impl Zone {
         for lease in leases {
             if lease.expires >= now {
                 zone.ends = Some(zone.ends.map_or(lease.expires, |ends| ends.min(lease.expires)));
-                zone.add_client(&lease, inventory, previous);
+                zone.add_client(&lease, origin, inventory, previous);
             }
-            latest.insert(lease.mac, lease);
+            // A machine may have an address of each network; where it asked last, it is.
+            let last: &mut Lease<'_> = latest.entry(lease.mac).or_insert(lease);
+            if lease.expires > last.expires {
+                *last = lease;
+            }
         }
         let ipv6 = origin.ipv6.iter().map(|network| network.address()).collect();
-        zone.add(server, Host { ipv4: Some(origin.server.address()), ipv6, client: None });
+        zone.add(vec![server], Host { ipv4: Some(origin.server.address()), ipv6, client: None });
         for machine in inventory.machines() {
             // Where it is, else where it is to be, else where it was.
             let lease = latest.get(&machine.mac);
             let current = lease.filter(|lease| lease.expires >= now).map(|lease| lease.address);
             let ipv4 = current.or(machine.address).or(lease.map(|lease| lease.address));
             let host = Host { ipv4, ipv6: machine.ipv6.into_iter().collect(), client: None };
-            zone.add(origin.domain.name(machine.name.as_str()), host);
+            zone.add(origin.names(machine.name.as_str(), ipv4), host);
         }
         zone
     }
@@ -175,17 +194,15 @@ impl Zone {
         Verdict { exists: above || !data.is_empty(), data: asked(data, query.rtype), authority }
     }
 
-    /// Whether the lab's domain is below this name, which therefore is there.
+    /// Whether a domain of the lab is below this name, which therefore is there.
     pub(super) fn is_below(&self, name: &Name) -> bool {
-        self.domain.0.as_ref().is_some_and(|domain| domain.ends_with(name))
+        self.domains.iter().any(|domain| domain.ends_with(name))
     }
 
     fn find_name(&self, query: &Query) -> Option<Verdict> {
         let host = self.hosts.get(&query.name);
-        let apex = match &self.domain.0 {
-            Some(domain) => query.name.ends_with(domain).then_some(domain)?,
-            None => host.map(|_| &query.name)?,
-        };
+        let domains = self.domains.iter().filter(|domain| query.name.ends_with(*domain));
+        let apex = domains.max_by_key(|domain| domain.len()).or_else(|| host.map(|_| &query.name))?;
         let mut data = host.map(Host::data).unwrap_or_default();
         let is_apex = query.name == *apex;
         if is_apex {
@@ -196,7 +213,7 @@ impl Zone {
     }
 
     /// Adds a client by the name that it calls itself, if it may have that.
-    fn add_client(&mut self, lease: &Lease<'_>, inventory: &Inventory, previous: Option<&Self>) {
+    fn add_client(&mut self, lease: &Lease<'_>, origin: &Origin, inventory: &Inventory, previous: Option<&Self>) {
         let Some(hostname) = lease.hostname else { return };
         if inventory.by_mac(lease.mac).is_some()
             || inventory.by_name(hostname).is_some()
@@ -204,24 +221,30 @@ impl Zone {
         {
             return;
         }
-        let name = self.domain.name(hostname.as_str());
+        let name = origin.domain.name(hostname.as_str());
         let holder = previous.and_then(|previous| previous.hosts.get(&name)?.client);
-        if self.hosts.contains_key(&name) && holder != Some(lease.mac) {
-            return;
+        if let Some(Host { ipv4: Some(taken), .. }) = self.hosts.get(&name) {
+            if holder != Some(lease.mac) {
+                return;
+            }
+            // Whoever got the name before its holder came has none.
+            let taken = *taken;
+            origin.names(hostname.as_str(), Some(taken)).iter().for_each(|name| drop(self.hosts.remove(name)));
+            Block::one(taken.into()).only().and_then(|taken| self.addresses.remove(&taken));
         }
-        // Whoever had the name has none now.
-        self.addresses.retain(|_, taken| *taken != name);
-        self.add(name, Host { ipv4: Some(lease.address), ipv6: Vec::new(), client: Some(lease.mac) });
+        let host = Host { ipv4: Some(lease.address), ipv6: Vec::new(), client: Some(lease.mac) };
+        self.add(origin.names(hostname.as_str(), Some(lease.address)), host);
     }
 
-    fn add(&mut self, name: Name, host: Host) {
+    /// Adds a host under all of its names, of which its addresses lead to the first.
+    fn add(&mut self, names: Vec<Name>, host: Host) {
         let ipv4 = host.ipv4.map(IpAddr::V4);
         for address in ipv4.into_iter().chain(host.ipv6.iter().copied().map(IpAddr::V6)) {
-            if let Some(address) = Block::one(address).only() {
+            if let (Some(address), Some(name)) = (Block::one(address).only(), names.first()) {
                 self.addresses.insert(address, name.clone());
             }
         }
-        self.hosts.insert(name, host);
+        self.hosts.extend(names.into_iter().map(|name| (name, host.clone())));
     }
 }
 

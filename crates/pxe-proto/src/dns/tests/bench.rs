@@ -43,7 +43,7 @@ pub(crate) fn epoch() -> Instant {
 impl Lab {
     /// The lab `pvmlab.local` at 10.77.0.1/24 with two machines, that asks these elsewhere.
     pub(super) fn asking(upstreams: &[Ipv4Addr]) -> Self {
-        let config = Config { network: network(), ipv6: Vec::new(), queries_per_second: 500 };
+        let config = Config { networks: vec![network()], ipv6: None, queries_per_second: 500 };
         let mut engine = Engine::new(&config, zone("pvmlab.local", &[], None));
         engine.set_upstreams(&upstreams.iter().map(|upstream| socket(*upstream)).collect::<Vec<_>>());
         Self { engine, now: epoch(), next: 0 }
@@ -170,8 +170,9 @@ pub(super) fn replies(actions: &[Action<u32>]) -> Vec<(u32, Rcode)> {
 
 /// The names of the lab with this domain, and its two machines.
 pub(super) fn zone(domain: &str, leases: &[Lease<'_>], previous: Option<&Zone>) -> Zone {
-    let ipv6 = vec!["fd77::1/64".parse().expect("a network")];
-    let origin = Origin { domain: domain.parse().expect("a domain"), server: network(), ipv6 };
+    let north = ("10.78.0.0/24".parse().expect("a network"), "north.example".parse().expect("a domain"));
+    let ipv6 = "fd77::1/64".parse().ok();
+    let origin = Origin { domain: domain.parse().expect("a domain"), server: network(), ipv6, relayed: vec![north] };
     Zone::build(&origin, &inventory(), leases.iter().copied(), previous, UnixSeconds(100))
 }
 

@@ -6,7 +6,7 @@ use domain::base::iana::Rtype;
 
 use super::bench::{Lab, Question, lease, replies, zone};
 use crate::dhcp::UnixSeconds;
-use crate::dns::{Config, Domain, Engine, Transport};
+use crate::dns::{Config, Domain, Engine, Lease, Transport};
 
 #[test]
 fn a_machine_has_the_address_that_is_reserved_for_it() {
@@ -150,6 +150,24 @@ fn a_machine_is_where_it_is_and_else_where_it_is_to_be() {
 }
 
 #[test]
+fn behind_a_relay_agent_a_host_has_its_domains_name_too() {
+    let laptop = "laptop".parse().expect("a name");
+    let north = |last| Ipv4Addr::new(10, 78, 0, last);
+    let leases =
+        [Lease { address: north(9), ..lease(1, 0, None) }, Lease { address: north(130), ..lease(9, 0, Some(&laptop)) }];
+    let mut lab = Lab::asking(&[]);
+    lab.engine.set_zone(zone("pvmlab.local", &leases, None));
+
+    for (name, address) in [("web.north.example", 9), ("web.pvmlab.local", 9), ("laptop.north.example", 130)] {
+        let answer = lab.answer(Question::new(name, Rtype::A));
+        assert!(answer.ends_with(&format!(" A {}", north(address))), "{answer}");
+    }
+    assert!(lab.answer(Question::new("9.0.78.10.in-addr.arpa", Rtype::PTR)).ends_with(" PTR web.north.example."));
+    let absent = lab.answer(Question::new("db.north.example", Rtype::A));
+    assert!(absent.starts_with("NXDOMAIN") && absent.contains("authority north.example. 5 IN SOA"), "{absent}");
+}
+
+#[test]
 fn without_a_domain_names_stand_alone_and_others_are_asked_for() {
     let mut lab = Lab::asking(&[super::bench::FIRST]);
     lab.engine.set_zone(zone("", &[], None));
@@ -192,7 +210,7 @@ fn who_speaks_edns_is_answered_with_it() {
 #[test]
 fn a_client_that_asks_too_often_is_not_heard() {
     let config =
-        Config { network: "10.77.0.1/24".parse().expect("a network"), ipv6: Vec::new(), queries_per_second: 5 };
+        Config { networks: vec!["10.77.0.1/24".parse().expect("a network")], ipv6: None, queries_per_second: 5 };
     let mut lab = Lab::asking(&[]);
     lab.engine = Engine::new(&config, zone("pvmlab.local", &[], None));
     let question = Question { transport: Transport::Tcp, ..Question::new("web.pvmlab.local", Rtype::A) };
