@@ -14,6 +14,7 @@ use pxe_proto::dhcp;
 
 use crate::config::Config;
 use crate::definitions::Folder;
+use crate::dns;
 use crate::images::Catalogue;
 use crate::interface::{Interface, Netlink};
 use crate::lab::Lab;
@@ -51,6 +52,7 @@ struct Report {
     interface: Option<Interface>,
     lab: Lab,
     ipv6: Option<Lab6>,
+    dns: Option<dns::Plan>,
     nat: Option<Plan>,
     port: u16,
     machines: Vec<String>,
@@ -64,6 +66,10 @@ impl Report {
         let interface = config.lab.interface.as_ref().map(|_| Interface::of(config, interfaces)).transpose()?;
         let lab = Lab::new(config, interface.as_ref())?;
         let ipv6 = interface.as_ref().map_or(Ok(None), |interface| Lab6::new(config, interface))?;
+        let dns = match &interface {
+            Some(_) => dns::Plan::new(config, &lab, ipv6.as_ref())?,
+            None => None,
+        };
         let nat = interface.as_ref().map_or(Ok(None), |interface| Plan::new(config, interface))?;
         let mut problems: Vec<_> = config.missing_folders().iter().map(ToString::to_string).collect();
         problems.extend(ipv6.iter().zip(&interface).filter_map(|(ipv6, interface)| ipv6.problem(interface)));
@@ -97,7 +103,7 @@ impl Report {
         problems.extend(image_problems(&config.images(), &catalogue, depth));
         let images =
             catalogue.images().map(|image| format!("{}/{}", image.manifest.name, image.manifest.arch)).collect();
-        Ok(Self { interface, lab, ipv6, nat, port: config.http.port.0, machines, images, problems })
+        Ok(Self { interface, lab, ipv6, dns, nat, port: config.http.port.0, machines, images, problems })
     }
 }
 
@@ -123,6 +129,9 @@ impl fmt::Display for Report {
         writeln!(f, "url        {}", self.lab.base_url(self.port))?;
         if let Some(ipv6) = &self.ipv6 {
             writeln!(f, "ipv6       {ipv6}")?;
+        }
+        if let Some(dns) = &self.dns {
+            writeln!(f, "dns        {dns}")?;
         }
         if let Some(nat) = &self.nat {
             writeln!(f, "nat        {nat}")?;

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub(crate) use self::subnet::SubnetSection;
-pub(crate) use self::value::{AddressRange, AddressRanges, InterfaceName, Levels, Router};
+pub(crate) use self::value::{AddressRange, AddressRanges, InterfaceName, Levels, NameServer, Router};
 use self::value::{Count, Mtu, Port, RouterLifetime, Seconds};
 
 /// A configuration file.
@@ -40,6 +40,9 @@ pub(crate) struct Config {
     /// What machines hear of the IPv6 network.
     #[serde(default)]
     pub(crate) ra: RaSection,
+    /// Which names are answered, and how others are.
+    #[serde(default)]
+    pub(crate) dns: DnsSection,
     /// What clients of TFTP may take up.
     #[serde(default)]
     pub(crate) tftp: TftpSection,
@@ -80,8 +83,8 @@ pub(crate) struct DhcpSection {
     pub(crate) lease_seconds: Seconds,
     /// The router that machines are told; the server itself where absent.
     pub(crate) router: Option<Router>,
-    /// The name servers that machines are told.
-    pub(crate) dns: Vec<Ipv4Addr>,
+    /// The name servers that machines are told; where absent, the server itself if it answers names.
+    pub(crate) dns: Option<Vec<Ipv4Addr>>,
     /// Whether a client with an address from elsewhere is refused it: right where no other DHCP server answers.
     pub(crate) authoritative: bool,
     /// When a lease counts as written.
@@ -114,6 +117,18 @@ pub(crate) struct RaSection {
     pub(crate) dns: Vec<Ipv6Addr>,
     /// What the network carries in one packet.
     pub(crate) mtu: Option<Mtu>,
+}
+
+/// `[dns]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct DnsSection {
+    /// Whether names are answered on the lab's interface.
+    pub(crate) enabled: bool,
+    /// Who is asked about names that are not the lab's, the first one first; this machine's own name servers where absent.
+    pub(crate) upstreams: Option<Spanned<Vec<NameServer>>>,
+    /// How many questions one client may ask a second.
+    pub(crate) queries_per_second: Count,
 }
 
 /// `[tftp]`: bounds; where absent, the service's own.
@@ -255,6 +270,12 @@ impl Config {
         missing.collect()
     }
 
+    /// The name servers that machines are told where nothing else is said of them; `server` is this server's own address.
+    pub(crate) fn name_servers(&self, server: Ipv4Addr) -> Vec<Ipv4Addr> {
+        let own = || self.dns.enabled.then_some(server).into_iter().collect();
+        self.dhcp.dns.clone().unwrap_or_else(own)
+    }
+
     /// The error for a value that stands in the file.
     pub(crate) fn invalid<T>(&self, key: &'static str, value: &Spanned<T>, problem: impl Into<String>) -> Invalid {
         let line = self.source.text[..value.span().start].matches('\n').count() + 1;
@@ -284,7 +305,7 @@ impl Default for DhcpSection {
             pool: None,
             lease_seconds: Seconds(3600),
             router: None,
-            dns: Vec::new(),
+            dns: None,
             authoritative: true,
             durability: Durability::Synced,
             subnet: Vec::new(),
@@ -295,6 +316,13 @@ impl Default for DhcpSection {
 impl Default for RaSection {
     fn default() -> Self {
         Self { advertise: true, autonomous: true, router_lifetime_seconds: None, dns: Vec::new(), mtu: None }
+    }
+}
+
+impl Default for DnsSection {
+    fn default() -> Self {
+        // Ten times what an installer or a package manager asks at its busiest.
+        Self { enabled: true, upstreams: None, queries_per_second: Count(500) }
     }
 }
 
@@ -347,6 +375,7 @@ mod tests {
         insta::assert_snapshot!("wrong_type", error("[http]\nport = \"eighty\"\n"));
         insta::assert_snapshot!("port_too_high", error("[http]\nport = 65536\n"));
         insta::assert_snapshot!("no_time", error("[dhcp]\nlease-seconds = 0\n"));
+        insta::assert_snapshot!("no_name_server", error("[dns]\nupstreams = [\"dns.example\"]\n"));
         insta::assert_snapshot!("no_count", error("[tftp]\nmax-transfers = 0\n"));
         insta::assert_snapshot!("no_level", error("[log]\nlevel = \"loud\"\n"));
         insta::assert_snapshot!("no_network", error("[lab]\naddress = \"10.77.0.1\"\n"));

@@ -26,7 +26,7 @@ use crate::pulse::Pulses;
 use crate::sockets::{Bound, Lan, Lan6};
 use crate::state::State;
 use crate::tasks::Tasks;
-use crate::{dhcp, first_file, http, images, inventory, journal, notify, profiles};
+use crate::{dhcp, dns, first_file, http, images, inventory, journal, notify, profiles};
 
 /// How long tasks may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -84,8 +84,8 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     tasks.spawn("journal", pulses.of("journal").around(writer.run()));
     tasks.spawn("images", pulses.of("images").around(image_reader.run()));
     tasks.spawn("profiles", pulses.of("profiles").around(profile_reader.run()));
-    let (mut interface, mut leases_known) = (None, None);
-    if let Some(Lan { link, tftp, interface: lan, ipv6 }) = lan {
+    let (mut interface, mut leases_known, mut names) = (None, None, None);
+    if let Some(Lan { link, tftp, dns, interface: lan, ipv6 }) = lan {
         if let Some(nat) = Nat::start(nat::Plan::new(config, &lan)?, &state.nat())? {
             tasks.spawn("nat", nat.run(Netlink::open()?, pulses.of("nat"), shutdown.clone()));
         }
@@ -96,6 +96,11 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         let dhcp = dhcp::Server::new(engine, keeper, link, inventory.clone(), profiles.clone(), journal.clone());
         let record = first_file::record(journal.clone(), dhcp.clients());
         leases_known = Some(dhcp.clients());
+        if let Some((plan, sockets)) = dns {
+            let dns = dns::Server::new(&plan, sockets, inventory.clone(), dhcp.clients());
+            names = Some(dns.status());
+            tasks.spawn("dns", dns.run(pulses.of("dns"), shutdown.clone()));
+        }
         let (watched, end) = (lan.clone(), shutdown.clone());
         let watched = async move { end.run_until_cancelled(watched.gone()).await.unwrap_or_default() };
         tasks.spawn("interface", pulses.of("interface").around(watched));
@@ -122,6 +127,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         user: config.seed.user.clone(),
         clients: leases_known.clone().filter(|_| !config.http.trust_any_client),
         leases: leases_known,
+        names,
         about: http::About::new(lab.server, interface),
         limits: http::Limits::default(),
         stopping: shutdown.clone(),

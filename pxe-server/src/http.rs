@@ -27,7 +27,6 @@ mod boot;
 mod client;
 mod config;
 mod connection;
-mod crowd;
 mod delivery;
 mod events;
 mod following;
@@ -58,6 +57,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::health::About;
 pub(crate) use self::limits::Limits;
 use crate::dhcp::Clients;
+use crate::dns;
 use crate::images::Catalogue;
 use crate::journal::Journal;
 use crate::pulse::Pulse;
@@ -83,6 +83,8 @@ pub(crate) struct State {
     pub(crate) clients: Option<watch::Receiver<Clients>>,
     /// Who has which address by our DHCP; nothing where we serve none.
     pub(crate) leases: Option<watch::Receiver<Clients>>,
+    /// How our DNS is; nothing where we serve none.
+    pub(crate) names: Option<watch::Receiver<dns::Status>>,
     /// What there is to know of the server itself.
     pub(crate) about: About,
     /// What requests may take up.

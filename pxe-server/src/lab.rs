@@ -76,7 +76,7 @@ impl Lab {
             pool: self.pool.ranges(),
             lease: Duration::from_secs(config.dhcp.lease_seconds.0.into()),
             router: self.router,
-            dns: config.dhcp.dns.clone(),
+            dns: config.name_servers(self.server.address()),
             domain: Some(config.lab.domain.clone()).filter(|domain| !domain.is_empty()),
         };
         dhcp::Config {

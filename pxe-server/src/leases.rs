@@ -248,7 +248,7 @@ mod tests {
     fn a_lease_that_an_earlier_version_wrote_counts() {
         let state = State::new();
         let json =
-            serde_json::to_string(&lease(1)).expect("a lease has a JSON form").replace('}', r#","hostname":"web"}"#);
+            serde_json::to_string(&lease(1)).expect("a lease has a JSON form").replace('}', r#","hostname":"My PC"}"#);
         fs::write(state.path(), format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))).expect("a journal");
 
         assert_eq!(state.open().1, [lease(1)]);
@@ -303,6 +303,7 @@ mod tests {
             state: LeaseState::Bound,
             granted: UnixSeconds(1),
             expires: UnixSeconds(2),
+            hostname: None,
         }
     }
 }

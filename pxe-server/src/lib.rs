@@ -9,13 +9,14 @@
 //! | `check` | the same start without serving: what is wrong with this configuration, these definitions |
 //! | `lab`, `lab6` | a configuration that fits the network |
 //! | `interface`, `sockets`, `state` | what the server needs for itself before it serves |
-//! | `port_owner`, `capability` | who has a port that we want, and what we may do |
+//! | `port_owner`, `capability`, `crowd` | who has a port that we want, what we may do, how much one client may take |
 //! | `nat` | the machines' way out, and the kernel left as it was |
 //! | `definitions`, `inventory` | the machines as their definition files have them now |
 //! | `profiles` | what else than an image they can boot, as its folder has it now |
 //! | `journal` | what happened to each machine |
 //! | `radv` | what machines hear of the IPv6 network |
 //! | `dhcp`, `leases` | addresses, and which boot program |
+//! | `dns` | the lab's names, and a way to others' |
 //! | `tftp`, `first_file`, `boot_files` | that boot program, by the protocol that firmware speaks |
 //! | `http`, `images` | everything after it: scripts, images, seeds, and what people ask |
 //!
@@ -29,9 +30,11 @@ mod boot_files;
 mod capability;
 mod check;
 mod config;
+mod crowd;
 mod daemon;
 mod definitions;
 mod dhcp;
+mod dns;
 mod entries;
 mod first_file;
 mod http;

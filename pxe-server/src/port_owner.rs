@@ -10,9 +10,9 @@ use crate::capability::{Capability, REMEDY};
 /// What a port belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// DHCP and TFTP.
+    /// DHCP, TFTP and DNS.
     Udp,
-    /// HTTP.
+    /// HTTP and DNS.
     Tcp,
 }
 

@@ -14,6 +14,7 @@ use crate::capability::{Capability, REMEDY};
 use crate::config::{Config, TftpSection};
 use crate::daemon::Services;
 use crate::dhcp::{DhcpSocket, Link};
+use crate::dns;
 use crate::interface::{Changes, Interface, Netlink};
 use crate::lab::{Lab, Unfit};
 use crate::lab6::Lab6;
@@ -40,7 +41,9 @@ pub(crate) struct Lan {
     pub(crate) link: Link,
     /// Where TFTP is served.
     pub(crate) tftp: tftp::Server,
-    /// The interface that all are bound to.
+    /// Where names are answered, and which; nothing where they are not.
+    pub(crate) dns: Option<(dns::Plan, dns::Sockets)>,
+    /// The interface that all of them are bound to.
     pub(crate) interface: Interface,
     /// What is served over IPv6; nothing where the lab has none.
     pub(crate) ipv6: Option<Lan6>,
@@ -124,8 +127,11 @@ impl Lan {
             );
         }
         let link = Link::new(socket, introduces.then_some(netlink), interface);
-        let ipv6 = Lab6::new(config, interface)?.map(|lab| Lan6::bind(lab, interface)).transpose()?;
-        Ok(Self { link, tftp, interface: interface.clone(), ipv6 })
+        let ipv6 = Lab6::new(config, interface)?;
+        let dns = dns::Plan::new(config, lab, ipv6.as_ref())?;
+        let dns = dns.map(|plan| anyhow::Ok((plan, dns::Sockets::bind(interface, server)?))).transpose()?;
+        let ipv6 = ipv6.map(|lab| Lan6::bind(lab, interface)).transpose()?;
+        Ok(Self { link, tftp, dns, interface: interface.clone(), ipv6 })
     }
 }
 

@@ -20,7 +20,8 @@ mod apt;
 /// # Errors
 /// Those of [`require`].
 pub(crate) fn require_all(consent: Consent) -> Result<()> {
-    let all: Vec<Package> = [IMAGE, ROOTLESS_IMAGE, FOREIGN_IMAGE, QEMU, NETWORK, VENDORS, PEERS, DIST, MACOS].concat();
+    let all: Vec<Package> =
+        [IMAGE, ROOTLESS_IMAGE, FOREIGN_IMAGE, QEMU, NETWORK, NAMES, VENDORS, PEERS, DIST, MACOS].concat();
     require(&all, consent)
 }
 
@@ -84,6 +85,9 @@ pub(crate) const NETWORK: &[Package] =
 
 /// For the tests' disks of vendors, beside [`IMAGE`].
 pub(crate) const VENDORS: &[Package] = &[package("xz-utils", "xz"), package("zstd", "zstd")];
+
+/// For the tests of names: who asks, and who is asked.
+pub(crate) const NAMES: &[Package] = &[package("bind9-dnsutils", "dig"), package("dnsmasq-base", "dnsmasq")];
 
 /// The programs that ours is compared with, and works together with.
 pub(crate) const PEERS: &[Package] =

@@ -22,8 +22,8 @@ pub struct Provisioner<'a> {
     pub address: Ipv4Net,
     /// The same for IPv6.
     pub ipv6: Option<Ipv6Net>,
-    /// The name servers that the lab's machines are told.
-    pub dns: &'a [Ipv4Addr],
+    /// The name servers that its own asks about names that are not the lab's: those that answer on the way out.
+    pub name_servers: &'a [Ipv4Addr],
     /// Who may log in, here and to the machines that it installs.
     pub user: &'a UserName,
     /// With which keys, one `authorized_keys` line each.
@@ -55,7 +55,7 @@ impl Provisioner<'_> {
             mac => self.mac.to_string(),
             address => self.address.to_string(),
             ipv6 => self.ipv6.map(|ipv6| ipv6.to_string()),
-            dns => self.dns.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            name_servers => self.name_servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
             user => self.user.as_str(),
             ssh_keys => self.ssh_keys.to_vec(),
         }
@@ -76,7 +76,7 @@ mod tests {
         let (name, user) = ("provisioner".parse().expect("a name"), UserName::default());
         let provisioner = Provisioner {
             ipv6: "fd00:cafe::1/64".parse().ok(),
-            dns: &[Ipv4Addr::new(10, 0, 2, 3)],
+            name_servers: &[Ipv4Addr::new(10, 0, 2, 3)],
             ssh_keys: &keys,
             ..plain(&name, &user)
         };
@@ -105,7 +105,7 @@ mod tests {
             mac: MacAddr::new([0x52, 0x54, 0, 0, 0, 1]),
             address: "10.77.0.1/24".parse().expect("a network"),
             ipv6: None,
-            dns: &[],
+            name_servers: &[],
             user,
             ssh_keys: &[],
         }

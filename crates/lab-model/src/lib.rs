@@ -51,4 +51,6 @@ pub use name::{ImageName, InvalidName, MachineName, ProfileName};
 pub use network::{Ipv4Net, NotIpv4Net};
 pub use network6::{Ipv6Net, NotIpv6Net};
 pub use networks::Networks;
-pub use status::{BootReport, Health, LabStatus, MachineReport, MachineStatus, ReachedStage};
+pub use status::{
+    BootReport, DnsHealth, Health, LabStatus, MachineReport, MachineStatus, NameServerHealth, ReachedStage,
+};

@@ -1,7 +1,7 @@
 //! What the server says of its machines and of itself: the answers to `GET /machines`, `GET /machines/<name>` and
 //! `GET /health`.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -133,8 +133,46 @@ pub struct Health {
     /// How many leases have not ended; `None` where no addresses are given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leases: Option<usize>,
+    /// How its DNS is; `None` where no names are answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsHealth>,
     /// Whether it is about to end: it takes no new connections then.
     pub stopping: bool,
+}
+
+/// What the server's DNS did since its start. A question is one of `local`, `cached`, `forwarded`, `refused`, `limited` and
+/// `malformed`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DnsHealth {
+    /// Every message that clients sent.
+    pub queries: u64,
+    /// Answered from the lab's own names.
+    pub local: u64,
+    /// Answered from what another name server had said before.
+    pub cached: u64,
+    /// Passed on to another name server.
+    pub forwarded: u64,
+    /// Of those, the ones that no name server answered.
+    pub failed: u64,
+    /// Refused: from outside of the lab, or of a kind that nobody gets.
+    pub refused: u64,
+    /// Not answered, because their sender asks too often.
+    pub limited: u64,
+    /// No question.
+    pub malformed: u64,
+    /// The name servers that others' names are asked of, the first one first.
+    pub upstreams: Vec<NameServerHealth>,
+}
+
+/// How a name server elsewhere is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NameServerHealth {
+    /// Where it is asked.
+    pub address: SocketAddr,
+    /// Whether it answers, as far as is known.
+    pub answers: bool,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 pub mod boot;
 pub mod dhcp;
+pub mod dns;
 mod domain_name;
 pub mod radv;
 pub mod tftp;

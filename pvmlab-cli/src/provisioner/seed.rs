@@ -17,12 +17,17 @@ use crate::home::Home;
 use crate::{file, hardware, ssh};
 
 /// Writes the seed of a provisioner and returns where its image is; done anew before each start, it changes nothing that
-/// need not change. `dns` are the name servers that the lab's machines are told: those that answer on the way out.
+/// need not change. `name_servers` are those that answer on the way out.
 ///
 /// # Errors
 /// The lab has no key yet, or the disk is full.
-pub(crate) fn write(home: &Home, provisioner: &Provisioner, dns: &[Ipv4Addr], release: &Release) -> Result<PathBuf> {
-    let documents = Documents::new(provisioner, dns, ssh::public_key(home)?);
+pub(crate) fn write(
+    home: &Home,
+    provisioner: &Provisioner,
+    name_servers: &[Ipv4Addr],
+    release: &Release,
+) -> Result<PathBuf> {
+    let documents = Documents::new(provisioner, name_servers, ssh::public_key(home)?);
     let folder = home.seed(provisioner.name());
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     // Another instance makes itself other host keys.
@@ -48,7 +53,7 @@ struct Documents {
 }
 
 impl Documents {
-    fn new(provisioner: &Provisioner, dns: &[Ipv4Addr], lab_key: String) -> Self {
+    fn new(provisioner: &Provisioner, name_servers: &[Ipv4Addr], lab_key: String) -> Self {
         let (machine, network) = (&provisioner.stored.machine, provisioner.network);
         let mut ssh_keys = machine.ssh_keys.clone();
         if !ssh_keys.contains(&lab_key) {
@@ -60,7 +65,7 @@ impl Documents {
             mac: machine.mac,
             address: network.ipv4,
             ipv6: network.ipv6,
-            dns,
+            name_servers,
             user: &UserName::default(),
             ssh_keys: &ssh_keys,
         };

@@ -1,7 +1,7 @@
 //! The values that a configuration is made of, each with an error that says what was expected.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -29,6 +29,10 @@ pub(crate) enum Router {
     /// They stay within the lab network.
     None,
 }
+
+/// A name server, written as an address, perhaps with a port: `10.0.2.3`, `10.0.2.3:5353`, `[fd00::3]:5353`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NameServer(pub(crate) SocketAddr);
 
 /// The name of a network interface that may come later, so that only its form can be checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +170,17 @@ impl<'de> Deserialize<'de> for Router {
                 .map(Self::At)
                 .map_err(|_| D::Error::custom(format!("`{text}` is not a router: expected an IPv4 address or `none`"))),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for NameServer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let address = text.parse().or_else(|_| text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53)));
+        address.map(Self).map_err(|_| {
+            let expected = "expected an address such as `10.0.2.3`, perhaps with a port: `10.0.2.3:5353`";
+            D::Error::custom(format!("`{text}` is not a name server: {expected}"))
+        })
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use lab_model::{Ipv4Net, MacAddr};
+use lab_model::{Ipv4Net, MacAddr, MachineName};
 use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};
+use pxe_proto::dns::Lease;
 
 /// Who has which address by our DHCP. A machine has one address of a subnet at most, and an address one machine.
 ///
@@ -12,8 +13,16 @@ use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Clients {
     subnets: Vec<Ipv4Net>,
-    by_address: BTreeMap<Ipv4Addr, (MacAddr, UnixSeconds)>,
+    by_address: BTreeMap<Ipv4Addr, Holder>,
     by_mac: BTreeMap<(MacAddr, Option<Ipv4Net>), Ipv4Addr>,
+}
+
+/// Who has an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Holder {
+    mac: MacAddr,
+    expires: UnixSeconds,
+    hostname: Option<MachineName>,
 }
 
 impl Clients {
@@ -24,20 +33,30 @@ impl Clients {
 
     /// Who has this address.
     pub(crate) fn holder(&self, address: Ipv4Addr) -> Option<MacAddr> {
-        self.by_address.get(&address).map(|(mac, _)| *mac)
+        self.by_address.get(&address).map(|holder| holder.mac)
     }
 
     /// How many leases have not ended by now.
     pub(crate) fn leases(&self, now: UnixSeconds) -> usize {
-        self.by_address.values().filter(|(_, expires)| *expires >= now).count()
+        self.by_address.values().filter(|holder| holder.expires >= now).count()
+    }
+
+    /// Every lease that somebody has or had last, in the order of addresses.
+    pub(crate) fn leases_by_address(&self) -> impl Iterator<Item = Lease<'_>> {
+        self.by_address.iter().map(|(address, Holder { mac, expires, hostname })| Lease {
+            mac: *mac,
+            address: *address,
+            expires: *expires,
+            hostname: hostname.as_ref(),
+        })
     }
 
     /// Takes up what became of a lease.
     pub(crate) fn note(&mut self, lease: &LeaseRecord) {
         let LeaseRecord { mac, address, state, expires, .. } = *lease;
         let subnet = self.subnets.iter().find(|subnet| subnet.contains(address)).copied();
-        if let Some((before, _)) = self.by_address.remove(&address) {
-            self.by_mac.remove(&(before, subnet));
+        if let Some(before) = self.by_address.remove(&address) {
+            self.by_mac.remove(&(before.mac, subnet));
         }
         match state {
             LeaseState::Bound => {
@@ -45,7 +64,7 @@ impl Clients {
                 if let Some(old) = self.by_mac.insert((mac, subnet), address) {
                     self.by_address.remove(&old);
                 }
-                self.by_address.insert(address, (mac, expires));
+                self.by_address.insert(address, Holder { mac, expires, hostname: lease.hostname.clone() });
             }
             LeaseState::Offered | LeaseState::Released | LeaseState::Declined => {}
         }
@@ -108,6 +127,7 @@ mod tests {
             state: LeaseState::Bound,
             granted: UnixSeconds(0),
             expires: UnixSeconds(10),
+            hostname: None,
         }
     }
 

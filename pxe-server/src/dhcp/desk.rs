@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use lab_model::{Inventory, MacAddr, What};
 use pxe_proto::boot::Profiles;
-use pxe_proto::dhcp::{Action, Engine, Ignored, LeaseRecord, Reply, ReplyKind, Request};
+use pxe_proto::dhcp::{Action, Change, Engine, Ignored, LeaseRecord, Reply, ReplyKind, Request};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -88,12 +88,13 @@ impl Desk {
             Ok(Action::Record(change)) => {
                 let LeaseRecord { mac, address, state, .. } = &change.lease;
                 info!(machine = self.name(*mac), %mac, %address, ?state, "lease ended");
-                batch.leases.push(change.lease);
-                batch.promises.push(Decision { event: change.event, reply: None });
+                let Change { lease, event } = *change;
+                batch.leases.push(lease);
+                batch.promises.push(Decision { event, reply: None });
             }
             Ok(Action::Reply(mut reply)) => {
                 self.log(&reply);
-                let (event, lease) = (reply.event.take(), reply.commit);
+                let (event, lease) = (reply.event.take(), reply.commit.take());
                 let decision = Decision { event, reply: Some(reply) };
                 match lease {
                     Some(lease) => {
@@ -108,7 +109,7 @@ impl Desk {
 
     /// Every lease that counts.
     pub(super) fn leases(&self) -> Vec<LeaseRecord> {
-        self.engine.leases().copied().collect()
+        self.engine.leases().cloned().collect()
     }
 
     /// Says how often what was ignored.

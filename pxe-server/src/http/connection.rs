@@ -20,9 +20,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::client::Client;
-use super::crowd::Crowd;
 use super::delivery::{Deliveries, Delivering};
 use super::patience::Patience;
+use crate::crowd::Crowd;
 use crate::pulse::Pulse;
 
 /// How many connections there may be: a rack that boots at once has one or two for each machine.

@@ -61,6 +61,7 @@ pub(super) async fn health(Extract(state): Extract<Arc<State>>) -> Json<Health> 
         images: images.images().count(),
         bad_images: images.problems().len(),
         leases: state.leases.as_ref().map(|leases| leases.borrow().leases(SystemTime::now().into())),
+        dns: state.names.as_ref().map(|names| names.borrow().clone().into()),
         stopping: state.stopping.is_cancelled(),
     })
 }

@@ -394,7 +394,14 @@ async fn a_head_that_is_too_long_is_refused() {
 
 fn lease(last: u8, mac: MacAddr) -> LeaseRecord {
     let (granted, expires) = (UnixSeconds(0), UnixSeconds(u64::MAX));
-    LeaseRecord { mac, address: Ipv4Addr::new(10, 77, 0, last), state: LeaseState::Bound, granted, expires }
+    LeaseRecord {
+        mac,
+        address: Ipv4Addr::new(10, 77, 0, last),
+        state: LeaseState::Bound,
+        granted,
+        expires,
+        hostname: None,
+    }
 }
 
 const WEB: MacAddr = MacAddr::new([0x52, 0x54, 0, 0xaa, 0, 1]);
@@ -440,6 +447,7 @@ impl Lab {
             user: cloud_seed::UserName::default(),
             clients: None,
             leases: None,
+            names: None,
             about: About::new("10.77.0.1/24".parse().expect("a network"), None),
             limits: Limits::new(4, 2),
             stopping: CancellationToken::new(),

@@ -1,5 +1,6 @@
 //! The subnets of the configuration: each by itself, and beside the others.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use lab_model::Ipv4Net;
@@ -22,7 +23,7 @@ pub(super) fn relayed(config: &Config, server: Ipv4Net) -> Result<Vec<dhcp::Subn
             let problem = format!("{network} and {other} have addresses in common: expected a network of its own");
             return Err(config.invalid("dhcp.subnet.network", &section.network, problem));
         }
-        subnets.push(subnet(config, section, network)?);
+        subnets.push(subnet(config, section, network, server.address())?);
     }
     Ok(subnets)
 }
@@ -41,7 +42,12 @@ fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
     one.contains(other.network()) || other.contains(one.network())
 }
 
-fn subnet(config: &Config, section: &SubnetSection, network: Ipv4Net) -> Result<dhcp::Subnet, Invalid> {
+fn subnet(
+    config: &Config,
+    section: &SubnetSection,
+    network: Ipv4Net,
+    server: Ipv4Addr,
+) -> Result<dhcp::Subnet, Invalid> {
     let router = match *section.router.get_ref() {
         Router::None => None,
         Router::At(address) => {
@@ -65,7 +71,7 @@ fn subnet(config: &Config, section: &SubnetSection, network: Ipv4Net) -> Result<
         pool: pool.ranges(),
         lease: Duration::from_secs(lease.0.into()),
         router,
-        dns: section.dns.as_ref().unwrap_or(&config.dhcp.dns).clone(),
+        dns: section.dns.clone().unwrap_or_else(|| config.name_servers(server)),
         domain: Some(domain.clone()).filter(|domain| !domain.is_empty()),
     })
 }

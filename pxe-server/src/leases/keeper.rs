@@ -151,6 +151,7 @@ mod tests {
             state: LeaseState::Bound,
             granted: UnixSeconds(1),
             expires: UnixSeconds(2),
+            hostname: None,
         }
     }
 }

@@ -130,7 +130,7 @@ fn the_configuration_of_a_virtual_labs_provisioner_is_a_good_one() {
         mac: MacAddr::new([0x52, 0x54, 0, 0, 0, 1]),
         address: "10.78.0.1/24".parse().unwrap(),
         ipv6: None,
-        dns: &[[10, 0, 2, 3].into()],
+        name_servers: &[[10, 0, 2, 3].into()],
         user: &cloud_seed::UserName::default(),
         ssh_keys: &[],
     }
@@ -144,6 +144,7 @@ fn the_configuration_of_a_virtual_labs_provisioner_is_a_good_one() {
 
     assert!(status.success(), "{stdout}{stderr}");
     assert!(stdout.contains("url        http://10.78.0.1\n"), "{stdout}");
+    assert!(stdout.contains("dns        names in pvmlab.local; others are asked of 10.0.2.3\n"), "{stdout}");
 }
 
 #[test]

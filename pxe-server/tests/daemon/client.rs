@@ -75,7 +75,31 @@ impl DhcpClient {
         ])
     }
 
+    /// Goes from DHCPDISCOVER to DHCPACK under this name, and returns the address and the name servers that it is told.
+    pub(crate) fn address_and_name_servers(&self, hostname: &str) -> (Ipv4Addr, Vec<Ipv4Addr>) {
+        let message = self.exchange(&[
+            DhcpOption::MessageType(MessageType::Request),
+            DhcpOption::RequestedIpAddress(self.discover().address),
+            DhcpOption::ServerIdentifier(SERVER),
+            DhcpOption::Hostname(hostname.to_owned()),
+        ]);
+        let servers = match message.opts().get(OptionCode::DomainNameServer) {
+            Some(DhcpOption::DomainNameServer(servers)) => servers.clone(),
+            _ => Vec::new(),
+        };
+        (message.yiaddr(), servers)
+    }
+
     fn ask(&self, options: &[DhcpOption]) -> Answer {
+        let message = self.exchange(options);
+        let kind = match message.opts().get(OptionCode::MessageType) {
+            Some(DhcpOption::MessageType(kind)) => *kind,
+            other => panic!("{other:?} is no message type"),
+        };
+        Answer { kind, address: message.yiaddr() }
+    }
+
+    fn exchange(&self, options: &[DhcpOption]) -> Message {
         let message = self.message(options);
         let datagram = message.to_vec().unwrap();
         for _ in 0..LIMIT.as_millis() / PATIENCE.as_millis() {
@@ -97,17 +121,13 @@ impl DhcpClient {
         message
     }
 
-    fn receive(&self, transaction: u32) -> Option<Answer> {
+    fn receive(&self, transaction: u32) -> Option<Message> {
         let mut buffer = [0; 1500];
         loop {
             let (length, _) = self.socket.recv_from(&mut buffer).ok()?;
             let message = Message::decode(&mut Decoder::new(&buffer[..length])).unwrap();
-            let kind = match message.opts().get(OptionCode::MessageType) {
-                Some(DhcpOption::MessageType(kind)) => *kind,
-                other => panic!("{other:?} is no message type"),
-            };
             if message.xid() == transaction {
-                return Some(Answer { kind, address: message.yiaddr() });
+                return Some(message);
             }
         }
     }

@@ -9,6 +9,7 @@ mod addresses;
 mod check;
 mod client;
 mod definitions;
+mod dns;
 mod http_only;
 mod ipv6;
 mod journald;

@@ -188,8 +188,8 @@ impl Engine {
         }
         match segment.entitled(address, applicant) {
             Ok(()) => {
-                let commit = Some(segment.leases.bind(mac, address, segment.subnet.lease));
-                let is_told = asked != Asked::Renewing;
+                let commit = segment.leases.bind(mac, address, request.hostname.clone(), segment.subnet.lease);
+                let (commit, is_told) = (Some(commit), asked != Asked::Renewing);
                 Ok(self.grant(ReplyKind::Ack, request, place, Grant { address, commit, is_told }))
             }
             Err(reason) => Ok(self.refuse(request, place, address, reason)),

@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lab_model::MacAddr;
-use serde::{Deserialize, Serialize};
+use lab_model::{MacAddr, MachineName};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What is kept of one address; one entry of the lease journal, where a later one replaces an earlier one of the same
 /// address or of the same machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LeaseRecord {
     /// The client.
@@ -21,6 +21,9 @@ pub struct LeaseRecord {
     pub granted: UnixSeconds,
     /// The last second in which nobody else can have the address.
     pub expires: UnixSeconds,
+    /// What the client calls itself, where that can be a name.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "name_or_none")]
+    pub hostname: Option<MachineName>,
 }
 
 /// What became of an address.
@@ -54,6 +57,11 @@ impl From<SystemTime> for UnixSeconds {
     fn from(time: SystemTime) -> Self {
         Self(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
     }
+}
+
+/// What an earlier version wrote may be no name; the lease counts all the same.
+fn name_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MachineName>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| text.parse().ok()))
 }
 
 impl LeaseRecord {

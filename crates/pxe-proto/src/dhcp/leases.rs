@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use lab_model::MacAddr;
+use lab_model::{MacAddr, MachineName};
 
 use super::pool::Pool;
 use super::{LeaseRecord, LeaseState, Refusal, Subnet, UnixSeconds};
@@ -168,13 +168,13 @@ impl Leases {
         if self.offered(mac).is_some_and(|other| other != address) {
             self.withdraw(mac);
         }
-        let (state, granted, expires) = match self.by_address.get(&address) {
+        let record = match self.by_address.get(&address) {
             Some(record) if self.is_leased(address, mac) => {
-                (LeaseState::Bound, record.granted, record.expires.max(expires))
+                LeaseRecord { expires: record.expires.max(expires), ..record.clone() }
             }
-            _ => (LeaseState::Offered, self.clock, expires),
+            _ => LeaseRecord { mac, address, state: LeaseState::Offered, granted: self.clock, expires, hostname: None },
         };
-        self.put(LeaseRecord { mac, address, state, granted, expires });
+        self.put(record);
     }
 
     /// Takes back what was offered to the machine, because it wants something else.
@@ -184,11 +184,20 @@ impl Leases {
         }
     }
 
-    /// Leases the address to the machine, and ends what else it had.
-    pub(super) fn bind(&mut self, mac: MacAddr, address: Ipv4Addr, lease: Duration) -> LeaseRecord {
+    /// Leases the address to the machine, and ends what else it had. What it does not call itself now, as when its firmware
+    /// asks, it calls itself as before.
+    pub(super) fn bind(
+        &mut self,
+        mac: MacAddr,
+        address: Ipv4Addr,
+        hostname: Option<MachineName>,
+        lease: Duration,
+    ) -> LeaseRecord {
         let (granted, expires) = (self.clock, self.clock.after(lease));
-        let record = LeaseRecord { mac, address, state: LeaseState::Bound, granted, expires };
-        self.replace(record);
+        let before = self.by_address.get(&address).filter(|record| record.mac == mac);
+        let hostname = hostname.or_else(|| before?.hostname.clone());
+        let record = LeaseRecord { mac, address, state: LeaseState::Bound, granted, expires, hostname };
+        self.replace(record.clone());
         record
     }
 
@@ -197,9 +206,10 @@ impl Leases {
         if !self.is_leased(address, mac) {
             return None;
         }
-        let mut record = *self.by_address.get(&address)?;
-        (record.state, record.granted, record.expires) = (LeaseState::Released, self.clock, self.clock);
-        self.put(record);
+        let before = self.by_address.get(&address)?.clone();
+        let (granted, expires) = (self.clock, self.clock);
+        let record = LeaseRecord { state: LeaseState::Released, granted, expires, ..before };
+        self.put(record.clone());
         Some(record)
     }
 
@@ -212,8 +222,8 @@ impl Leases {
             LeaseState::Released | LeaseState::Declined => return None,
         }
         let (granted, expires) = (self.clock, self.clock.after(hold));
-        let record = LeaseRecord { mac, address, state: LeaseState::Declined, granted, expires };
-        self.put(record);
+        let record = LeaseRecord { mac, address, state: LeaseState::Declined, granted, expires, hostname: None };
+        self.put(record.clone());
         Some(record)
     }
 

@@ -18,6 +18,7 @@ mod destination;
 mod engine;
 mod free;
 mod guard;
+mod hostname;
 mod ignored;
 mod layout;
 mod lease;

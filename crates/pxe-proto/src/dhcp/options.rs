@@ -46,6 +46,8 @@ pub(super) mod code {
     pub(in crate::dhcp) const BOOT_FILE: u8 = 67;
     /// RFC 3004 §4.
     pub(in crate::dhcp) const USER_CLASS: u8 = 77;
+    /// RFC 4702 §2.
+    pub(in crate::dhcp) const CLIENT_FQDN: u8 = 81;
     /// RFC 3046 §2.
     pub(in crate::dhcp) const RELAY_AGENT: u8 = 82;
     /// RFC 4578 §2.1.

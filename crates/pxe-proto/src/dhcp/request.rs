@@ -2,13 +2,13 @@
 
 use std::net::Ipv4Addr;
 
-use lab_model::{Firmware, MacAddr};
+use lab_model::{Firmware, MacAddr, MachineName};
 
 use super::client::Classes;
 use super::options::code;
 use super::received::Received;
 use super::relay_agent::RelayAgent;
-use super::{Client, Ignored, guard};
+use super::{Client, Ignored, guard, hostname};
 
 /// A DHCP client's message (RFC 2131 §2) that was found well formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Request {
     pub(super) max_size: Option<u16>,
     pub(super) subnet: Option<Ipv4Addr>,
     pub(super) relay_agent: RelayAgent,
+    /// What the client calls itself.
+    pub(super) hostname: Option<MachineName>,
     pub(super) options: Received,
 }
 
@@ -95,6 +97,7 @@ impl Request {
             max_size: options.get(code::MAX_SIZE).and_then(|data| Some(u16::from_be_bytes(data.try_into().ok()?))),
             subnet: address(code::SUBNET_SELECTION, &options)?.filter(|address| !address.is_unspecified()),
             relay_agent: RelayAgent::parse(options.get(code::RELAY_AGENT).unwrap_or_default()),
+            hostname: hostname::read(options.get(code::CLIENT_FQDN), options.get(code::HOST_NAME)),
             options,
         })
     }

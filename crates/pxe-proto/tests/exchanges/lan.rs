@@ -86,8 +86,8 @@ impl Lan {
             Err(ignored) => Action::Ignore(ignored),
         };
         match &action {
-            Action::Reply(reply) => self.journal.extend(reply.commit),
-            Action::Record(change) => self.journal.push(change.lease),
+            Action::Reply(reply) => self.journal.extend(reply.commit.clone()),
+            Action::Record(change) => self.journal.push(change.lease.clone()),
             Action::Ignore(_) => (),
         }
         action
@@ -145,7 +145,7 @@ impl Lan {
     pub(crate) fn restart(&mut self, inventory: Arc<Inventory>) {
         self.engine = Engine::new(self.config.clone(), inventory);
         for record in &self.journal {
-            self.engine.restore(*record);
+            self.engine.restore(record.clone());
         }
     }
 }

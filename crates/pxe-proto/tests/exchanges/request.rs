@@ -135,3 +135,19 @@ fn a_malformed_address_does_not_pass_for_none() {
     assert_eq!(lan.ignored(&Packet::renew(mac(1), address).option(54, &[10, 77, 0])), Ignored::MalformedOption(54));
     assert_eq!(lan.ignored(&Packet::new(REQUEST, mac(1)).option(50, &[1])), Ignored::MalformedOption(50));
 }
+
+#[test]
+fn a_lease_knows_what_its_client_calls_itself_and_its_firmware_does_not_change_that() {
+    let mut lan = Lan::new(config(), machines(&[]));
+    let address = lan.offer(1);
+    let hostname =
+        |lan: &Lan| lan.engine.leases().next().and_then(|lease| lease.hostname.clone()).map(|name| name.to_string());
+
+    lan.answer(&Packet::select(mac(1), address, host(1)).option(12, b"Laptop.example"));
+    assert_eq!(hostname(&lan).as_deref(), Some("laptop"));
+    lan.offer(1);
+    lan.answer(&Packet::select(mac(1), address, host(1)));
+    assert_eq!(hostname(&lan).as_deref(), Some("laptop"));
+    lan.answer(&Packet::renew(mac(1), address).option(12, b"laptop").option(81, b"\x04\0\0\x05other\0"));
+    assert_eq!(hostname(&lan).as_deref(), Some("other"));
+}

@@ -253,6 +253,7 @@ async fn the_server_says_how_it_is() {
         images: 2,
         bad_images: 0,
         leases: Some(1),
+        dns: None,
         stopping: false,
     };
     assert_eq!(Health { uptime_seconds: 0, ..health }, expected);

@@ -33,7 +33,7 @@ impl Ours {
             mac: PROVISIONER,
             address: network(),
             ipv6: None,
-            dns: &[],
+            name_servers: &[],
             user: &user,
             ssh_keys: &[],
         };

@@ -5,25 +5,25 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The connections of every client.
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     limit: usize,
     counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 /// One connection among its client's; it leaves when dropped.
-pub(super) struct Member {
+pub(crate) struct Member {
     client: IpAddr,
     counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 impl Crowd {
     /// Nobody yet, and at most `limit` of one client.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { limit, counts: Arc::default() }
     }
 
     /// Counts one more connection of this client; nothing, if it has as many as it may.
-    pub(super) fn join(&self, client: IpAddr) -> Option<Member> {
+    pub(crate) fn join(&self, client: IpAddr) -> Option<Member> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(client).or_default();
         if *count >= self.limit {
