@@ -5,6 +5,7 @@
 
 mod boot;
 mod image;
+mod install;
 mod original;
 mod processor;
 mod provisioner;
@@ -64,6 +65,17 @@ enum Bench {
         #[arg(long, default_value = "3", value_parser = clap::value_parser!(u8).range(1..=50))]
         runs: u8,
     },
+    /// From a blank disk to a system that answers by SSH, beside mkfs, tar, gzip, GRUB and update-initramfs.
+    ///
+    /// Both have the same firmware, the same kernel and the same Debian, and take turns.
+    Install {
+        /// The machine's processor.
+        #[arg(long, default_value = "x86_64")]
+        arch: Arch,
+        /// How often each installs it.
+        #[arg(long, default_value = "1", value_parser = clap::value_parser!(u8).range(1..=50))]
+        runs: u8,
+    },
     /// From a provisioner's start to its service answering, beside the first pvmlab's services installed from packages.
     ///
     /// Both begin as the same image, on the same hardware, and take turns.
@@ -103,6 +115,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     let report: Box<dyn Outcome> = match arguments.bench {
         Bench::Boot { arch, runs } => Box::new(boot::measure(arch, runs, &supplies)?),
         Bench::Image { arch, runs } => Box::new(image::measure(arch, runs, &supplies)?),
+        Bench::Install { arch, runs } => Box::new(install::measure(arch, runs, &supplies)?),
         Bench::Provisioner { arch, runs } => Box::new(provisioner::measure(arch, runs, &supplies)?),
         Bench::Server { runs } => Box::new(server::measure(runs, &supplies)?),
         Bench::Tftp { runs } => Box::new(tftp::measure(runs, &supplies)?),
@@ -129,6 +142,10 @@ impl Bench {
                 packages::require(&needed, consent)?;
                 supplies::gather_images(&[*arch], consent)
             }
+            Self::Install { arch, .. } => {
+                packages::require(&[packages::IMAGE, packages::PEERS, packages::CPIO].concat(), consent)?;
+                supplies::gather(&[*arch], consent)
+            }
             Self::Provisioner { arch, .. } => {
                 packages::require(packages::IMAGE, consent)?;
                 supplies::gather_provisioners(&[*arch], &[*arch], consent)
@@ -145,7 +162,7 @@ impl Bench {
     /// Machines of a lab of virtual machines need no privilege, as their emulators have the network.
     fn makes_a_network(&self) -> bool {
         match self {
-            Self::Boot { .. } | Self::Server { .. } | Self::Tftp { .. } => true,
+            Self::Boot { .. } | Self::Install { .. } | Self::Server { .. } | Self::Tftp { .. } => true,
             Self::Image { .. } | Self::Provisioner { .. } => false,
         }
     }

@@ -82,6 +82,19 @@ pub(crate) fn require(cache: &Cache, name: Name, arch: Arch, consent: Consent) -
     })
 }
 
+/// The archive of the system that is on the image `name` for `arch`, and the files that go over it, by their paths.
+///
+/// # Errors
+/// Those of [`require`].
+pub(crate) fn system(cache: &Cache, name: Name, arch: Arch) -> Result<(PathBuf, Vec<(&'static str, String)>)> {
+    let recipe = name.recipe(arch);
+    let system = cache.entry(&format!("systems/{}/{arch}", name.system()), &recipe.system.text(), |folder| {
+        system::build(&recipe.system, folder)
+    })?;
+    let overlay = recipe.overlay.iter().map(|(path, text)| (*path, recipe.filled(text))).collect();
+    Ok((system.join(system::ARCHIVE), overlay))
+}
+
 fn build(recipe: &ImageRecipe, name: Name, arch: Arch, system: &Path, folder: &Path) -> Result<()> {
     let work = tempfile::tempdir_in(folder)?;
     let raw = work.path().join("disk.raw");

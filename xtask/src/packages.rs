@@ -93,6 +93,9 @@ pub(crate) const NAMES: &[Package] = &[package("bind9-dnsutils", "dig"), package
 pub(crate) const PEERS: &[Package] =
     &[package("dnsmasq-base", "dnsmasq"), package("nginx-light", "nginx"), package("udhcpc", "udhcpc")];
 
+/// For an initial RAM file system.
+pub(crate) const CPIO: &[Package] = &[package("cpio", "cpio")];
+
 /// For static programs of both architectures, and what `pxe-server` embeds.
 pub(crate) const DIST: &[Package] = if cfg!(target_arch = "aarch64") {
     &[

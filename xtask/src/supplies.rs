@@ -81,7 +81,7 @@ pub(crate) fn image() -> ImageName {
     IMAGE.to_string().parse().expect("an image that is built here has an image's name")
 }
 
-const IMAGE: image::Name = image::Name::Debian12;
+pub(crate) const IMAGE: image::Name = image::Name::Debian12;
 
 /// The architecture that this program runs on, and so the server that it starts.
 fn native() -> Arch {

@@ -51,6 +51,16 @@ impl Content {
         Ok(content)
     }
 
+    /// Keeps the file at `path` besides, under its own name.
+    ///
+    /// # Errors
+    /// It cannot be copied.
+    pub(crate) fn add(&self, path: &Path) -> Result<()> {
+        let name = path.file_name().context("it is a file")?;
+        fs::copy(path, self.http().join(name)).with_context(|| format!("cannot copy {}", path.display()))?;
+        Ok(())
+    }
+
     fn tftp(&self) -> PathBuf {
         self.folder.path().join("boot")
     }

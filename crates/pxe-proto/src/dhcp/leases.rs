@@ -256,7 +256,7 @@ impl Leases {
     fn put(&mut self, record: LeaseRecord) {
         let LeaseRecord { mac, address, state, expires, .. } = record;
         let old = self.by_address.insert(address, record);
-        self.pool.take(address, old.map(|old| old.expires));
+        self.pool.take(address, old.as_ref().map(|old| old.expires));
         if let Some(old) = old {
             self.detach(old.mac, address);
         }
