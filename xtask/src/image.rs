@@ -1,11 +1,12 @@
-//! `cargo xtask image`: builds the operating system image that tests and the demo install.
+//! `cargo xtask image`: builds the operating system images that tests and the demo install, or start.
 //!
-//! It stands in for a vendor's cloud image: a GPT disk with cloud-init. What is special about the distribution ends with the
+//! One with a disk stands in for a vendor's cloud image: a GPT disk with cloud-init. What is special about the distribution ends with the
 //! raw disk, which is prepared like any vendor's by `pvmlab`: server and installer see a manifest.
 
 mod binfmt;
 mod disk;
 mod layout;
+mod netboot;
 mod recipe;
 mod system;
 mod unpack;
@@ -44,6 +45,9 @@ pub(crate) enum Name {
     /// Debian 12 with the kernel for every machine, which can mount what a host shares over 9p.
     #[value(name = "debian-12-generic")]
     Debian12Generic,
+    /// Debian 12's own installer, without a disk.
+    #[value(name = "debian-12-netboot")]
+    Debian12Netboot,
 }
 
 /// Runs `cargo xtask image`; the folder of the image goes to standard output.
@@ -58,7 +62,12 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
 /// # Errors
 /// Packages are missing and may not be installed, or a step of the build failed.
 pub(crate) fn require(cache: &Cache, name: Name, arch: Arch, consent: Consent) -> Result<PathBuf> {
-    let recipe = name.recipe(arch);
+    let kernel = match name {
+        Name::Debian12 => Kernel::Cloud,
+        Name::Debian12Generic => Kernel::Generic,
+        Name::Debian12Netboot => return netboot::require(cache, name, arch, consent),
+    };
+    let recipe = ImageRecipe::debian_12(kernel, arch);
     cache.entry(&format!("images/{name}/{arch}"), &recipe.text(), |folder| {
         packages::require(packages::IMAGE, consent)?;
         if !nix::unistd::geteuid().is_root() {
@@ -86,20 +95,12 @@ fn build(recipe: &ImageRecipe, name: Name, arch: Arch, system: &Path, folder: &P
     Ok(())
 }
 
-impl Name {
-    fn recipe(self, arch: Arch) -> ImageRecipe {
-        match self {
-            Self::Debian12 => ImageRecipe::debian_12(Kernel::Cloud, arch),
-            Self::Debian12Generic => ImageRecipe::debian_12(Kernel::Generic, arch),
-        }
-    }
-}
-
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Debian12 => "debian-12",
             Self::Debian12Generic => "debian-12-generic",
+            Self::Debian12Netboot => "debian-12-netboot",
         })
     }
 }
