@@ -22,7 +22,7 @@ pub(crate) enum Distro {
     Show(show::Show),
     Pull(pull::Pull),
     Update(update::Update),
-    Add(add::Add),
+    Add(Box<add::Add>),
     Verify(verify::Verify),
     #[command(name = "rm")]
     Remove(remove::Remove),
