@@ -27,6 +27,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::ui::Ui;
 
+pub use assemble::assemble_into;
 pub(crate) use assemble::{Ingredients, assemble};
 pub(crate) use base::base_disk;
 pub use prepare::prepare_into;

@@ -51,4 +51,4 @@ mod ui;
 mod waiting;
 
 pub use cli::{command, run};
-pub use images::prepare_into as prepare_image;
+pub use images::{assemble_into as assemble_image, prepare_into as prepare_image};

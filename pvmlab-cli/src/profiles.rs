@@ -101,7 +101,7 @@ impl Shipped {
     /// Every one of them.
     pub(crate) const ALL: &'static [Self] = &[
         shipped!("alpine", "authorized_keys.j2"),
-        shipped!("debian-preseed", "preseed.cfg.j2"),
+        shipped!("debian-preseed", "preseed.cfg.j2", "report.j2"),
         shipped!("fedora-kickstart", "ks.cfg.j2"),
         shipped!("menu"),
         shipped!("netboot-xyz", "boot.ipxe"),

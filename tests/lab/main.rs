@@ -11,6 +11,7 @@
 
 mod after_install;
 mod bios;
+mod debian_installer;
 mod definitions;
 mod foreign;
 mod http_boot;

@@ -6,6 +6,7 @@
 //!
 //! Deliberately not here: what a boot should look like, which the tests in `tests/lab/` say.
 
+mod archive;
 mod console;
 mod firmware;
 mod guest;
@@ -25,6 +26,7 @@ pub mod vendor;
 mod virtual_lab;
 mod wire;
 
+pub use archive::Archive;
 pub use console::Console;
 pub use firmware::Rom;
 pub use guest::Guest;

@@ -68,7 +68,7 @@ fn asker(firmware: Firmware) -> &'static str {
         Firmware::HttpX64 | Firmware::HttpArm64 => "UEFI HTTP Boot",
         Firmware::Ipxe => "iPXE",
         Firmware::Installer => "the installer",
-        Firmware::Os => "the installed system",
+        Firmware::Os => "an operating system",
         Firmware::Unsupported => "unknown firmware",
     }
 }

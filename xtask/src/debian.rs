@@ -31,6 +31,7 @@ pub(crate) struct System<'a> {
 #[derive(Debug)]
 pub(crate) struct Suite {
     name: String,
+    mirror: Mirror,
     /// Holds apt's configuration and lists for as long as the suite is in use.
     folder: tempfile::TempDir,
 }
@@ -54,10 +55,11 @@ impl Suite {
             fs::create_dir_all(folder.path().join(needed))?;
         }
         fs::write(folder.path().join("status"), system.packages)?;
-        fs::write(folder.path().join("sources.list"), Mirror::of_machine()?.source(name))?;
+        let mirror = Mirror::of_machine()?;
+        fs::write(folder.path().join("sources.list"), mirror.source(name))?;
         fs::write(folder.path().join("apt.conf"), configuration(folder.path(), system.architecture))?;
 
-        let suite = Self { name: name.to_owned(), folder };
+        let suite = Self { name: name.to_owned(), mirror, folder };
         suite.apt("apt-get", ["update", "--quiet=2"]).with_context(|| format!("cannot read the packages of {name}"))?;
         Ok(suite)
     }
@@ -109,6 +111,28 @@ impl Suite {
         Ok(())
     }
 
+    /// Fetches `lists`, paths below the suite's own folder on the mirror, into the same places of `folder`, and the signed list of
+    /// their digests beside them, which they are compared with.
+    ///
+    /// # Errors
+    /// The mirror does not have them, or changes just now.
+    pub(crate) fn fetch_lists(&self, lists: &[String], folder: &Path) -> Result<()> {
+        let fetch = |list: &str, expected: Option<&str>| -> Result<PathBuf> {
+            let target = folder.join(list);
+            fs::create_dir_all(target.parent().context("a list is in a folder")?)?;
+            let (url, path) = (self.mirror.list(&self.name, list), target.display().to_string());
+            self.apt(APT_HELPER, ["download-file", &url, &path].into_iter().chain(expected))?;
+            Ok(target)
+        };
+        let release = fs::read_to_string(fetch("Release", None)?)?;
+        fetch("Release.gpg", None)?;
+        for list in lists {
+            let digest = sha256_of(&release, list).with_context(|| format!("the mirror does not list {list}"))?;
+            fetch(list, Some(&format!("SHA256:{digest}")))?;
+        }
+        Ok(())
+    }
+
     fn apt<'a>(&self, program: &str, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
         output(
             Command::new(program)
@@ -123,6 +147,18 @@ impl Suite {
     fn fetched(&self) -> PathBuf {
         self.folder.path().join("fetched")
     }
+}
+
+/// What fetches single files with apt's own means, and whatever proxy it has.
+const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
+
+/// The digest of a list in the text of a `Release`: lines of digest, length and path, for each algorithm.
+fn sha256_of<'a>(release: &'a str, list: &str) -> Option<&'a str> {
+    release.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let digest = words.next().filter(|digest| digest.len() == 64)?;
+        (words.nth(1) == Some(list)).then_some(digest)
+    })
 }
 
 /// apt's configuration for a folder of its own; read after the machine's, so that a proxy set there counts.
@@ -158,4 +194,19 @@ fn output(command: &mut Command) -> Result<String> {
         bail!("{program} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_the_digest_of_the_longer_algorithm() {
+        let (md5, sha256) = ("0".repeat(32), "1".repeat(64));
+        let release =
+            format!("MD5Sum:\n {md5} 120 main/a\nSHA256:\n {sha256}      120 main/a\n {md5}{md5} 7 main/a.xz\n");
+
+        assert_eq!(sha256_of(&release, "main/a"), Some(&*sha256));
+        assert_eq!(sha256_of(&release, "main/b"), None);
+    }
 }

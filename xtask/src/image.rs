@@ -1,11 +1,12 @@
-//! `cargo xtask image`: builds the operating system image that tests and the demo install.
+//! `cargo xtask image`: builds the operating system images that tests and the demo install, or start.
 //!
-//! It stands in for a vendor's cloud image: a GPT disk with cloud-init. What is special about the distribution ends with the
+//! One with a disk stands in for a vendor's cloud image: a GPT disk with cloud-init. What is special about the distribution ends with the
 //! raw disk, which is prepared like any vendor's by `pvmlab`: server and installer see a manifest.
 
 mod binfmt;
 mod disk;
 mod layout;
+mod netboot;
 mod recipe;
 mod system;
 mod systemd_boot;
@@ -13,7 +14,7 @@ mod unpack;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use lab_model::Arch;
 
 use crate::{
@@ -51,6 +52,9 @@ pub(crate) enum Name {
     /// Debian 12 with systemd-boot, and its kernel on the EFI system partition.
     #[value(name = "debian-12-entries")]
     Debian12Entries,
+    /// Debian 12's own installer, without a disk.
+    #[value(name = "debian-12-netboot")]
+    Debian12Netboot,
 }
 
 /// Runs `cargo xtask image`; the folder of the image goes to standard output.
@@ -65,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
 /// # Errors
 /// Packages are missing and may not be installed, or a step of the build failed.
 pub(crate) fn require(cache: &Cache, name: Name, arch: Arch, consent: Consent) -> Result<PathBuf> {
-    let recipe = name.recipe(arch);
+    let Some(recipe) = name.recipe(arch) else { return netboot::require(cache, name, arch, consent) };
     cache.entry(&format!("images/{name}/{arch}"), &recipe.text(), |folder| {
         packages::require(packages::IMAGE, consent)?;
         if !nix::unistd::geteuid().is_root() {
@@ -87,7 +91,7 @@ pub(crate) fn require(cache: &Cache, name: Name, arch: Arch, consent: Consent) -
 /// # Errors
 /// Those of [`require`].
 pub(crate) fn system(cache: &Cache, name: Name, arch: Arch) -> Result<(PathBuf, Vec<(&'static str, String)>)> {
-    let recipe = name.recipe(arch);
+    let recipe = name.recipe(arch).with_context(|| format!("{name} has no disk"))?;
     let system = cache.entry(&format!("systems/{}/{arch}", name.system()), &recipe.system.text(), |folder| {
         system::build(&recipe.system, folder)
     })?;
@@ -110,18 +114,21 @@ impl Name {
     /// The name of the system that is on its disk; one system may be on several.
     fn system(self) -> Self {
         match self {
-            Self::Debian12 | Self::Debian12BootPartition | Self::Debian12Entries => Self::Debian12,
-            Self::Debian12Generic => Self::Debian12Generic,
+            Self::Debian12BootPartition | Self::Debian12Entries => Self::Debian12,
+            Self::Debian12 | Self::Debian12Generic | Self::Debian12Netboot => self,
         }
     }
 
-    fn recipe(self, arch: Arch) -> ImageRecipe {
-        match self {
-            Self::Debian12 => ImageRecipe::debian_12(Kernel::Cloud, Shape::Root, arch),
-            Self::Debian12Generic => ImageRecipe::debian_12(Kernel::Generic, Shape::Root, arch),
-            Self::Debian12BootPartition => ImageRecipe::debian_12(Kernel::Cloud, Shape::BootPartition, arch),
-            Self::Debian12Entries => ImageRecipe::debian_12(Kernel::Cloud, Shape::Entries, arch),
-        }
+    /// How its disk is made; `None` where it has none.
+    fn recipe(self, arch: Arch) -> Option<ImageRecipe> {
+        let (kernel, shape) = match self {
+            Self::Debian12 => (Kernel::Cloud, Shape::Root),
+            Self::Debian12Generic => (Kernel::Generic, Shape::Root),
+            Self::Debian12BootPartition => (Kernel::Cloud, Shape::BootPartition),
+            Self::Debian12Entries => (Kernel::Cloud, Shape::Entries),
+            Self::Debian12Netboot => return None,
+        };
+        Some(ImageRecipe::debian_12(kernel, shape, arch))
     }
 }
 
@@ -132,6 +139,7 @@ impl std::fmt::Display for Name {
             Self::Debian12Generic => "debian-12-generic",
             Self::Debian12BootPartition => "debian-12-boot-partition",
             Self::Debian12Entries => "debian-12-entries",
+            Self::Debian12Netboot => "debian-12-netboot",
         })
     }
 }

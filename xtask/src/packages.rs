@@ -117,7 +117,7 @@ pub(crate) const DIST: &[Package] = if cfg!(target_arch = "aarch64") {
 pub(crate) const MACOS: &[Package] = &[package("gcc", "cc"), package("python3-pip", "pip3")];
 
 /// The keys that Debian's archive is signed with.
-const KEYRING: Package = package("debian-archive-keyring", "/usr/share/keyrings/debian-archive-keyring.gpg");
+pub(crate) const KEYRING: Package = package("debian-archive-keyring", "/usr/share/keyrings/debian-archive-keyring.gpg");
 
 /// Sees to it that `packages` are there.
 ///

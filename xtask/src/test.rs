@@ -38,12 +38,15 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     image::require(&cache, image::Name::Debian12Generic, MOUNTING, consent)?;
     image::require(&cache, image::Name::Debian12BootPartition, Arch::Aarch64, consent)?;
     image::require(&cache, image::Name::Debian12Entries, Arch::X86_64, consent)?;
+    for arch in Arch::ALL {
+        image::require(&cache, image::Name::Debian12Netboot, arch, consent)?;
+    }
     let prepared = started.elapsed();
 
     let mut documentation = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     documentation.args(["test", "--workspace", "--doc", "--quiet"]).current_dir(workspace());
     check("examples in the documentation", documentation.status().context("cannot run cargo")?)?;
-    let mut nextest = Command::new(tools::NEXTEST.require(&Cache::of_user()?)?);
+    let mut nextest = Command::new(tools::NEXTEST.require(&cache)?);
     nextest.args(["nextest", "run", "--workspace"]).current_dir(workspace());
     nextest.args(&arguments.nextest).envs(supplies.environment());
     nextest.env(LOGS_VARIABLE, workspace().join("target/lab-logs"));

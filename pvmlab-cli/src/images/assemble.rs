@@ -39,29 +39,48 @@ pub(crate) fn assemble(
     interrupt: &Interrupt,
     ui: Ui,
 ) -> Result<Image> {
-    let kernel = read_kernel(&from.kernel)?;
-    if let Some(arch) = arch.filter(|arch| *arch != kernel.arch) {
-        let message = format!("{} is for {}, and {arch} was asked for", from.kernel.display(), kernel.arch);
-        return Err(Failure::new(Kind::Usage, message).hinted("take the vendor's files for it, or change --arch"));
-    }
+    let kernel = read_kernel(&from.kernel, arch)?;
     let folder = home.image(name, kernel.arch);
     if folder.join(MANIFEST_FILE).exists() {
         return Err(register::taken(name, kernel.arch).hinted("or give this one another name with --name"));
     }
-    let mut manifest = outline(name, kernel.arch, from)?;
+    let outline = outline(name, kernel.arch, from)?;
     let others = from.files.iter().map(|(_, path)| path).chain([&from.initrd]);
     let bytes = others.map(|path| size(path)).sum::<Result<u64>>()?;
     home.require_space(bytes + kernel.image.len() as u64)?;
     let progress = Progress::start(&format!("registering {name} for {}", kernel.arch), bytes, interrupt, ui);
-    register::place(&folder, |folder| {
-        manifest.kernel = write_file(folder, KERNEL, &kernel.image)?;
-        take(&from.initrd, folder, &mut manifest.initrd, &progress)?;
-        for (file, (_, path)) in manifest.files.iter_mut().zip(&from.files) {
-            take(path, folder, file, &progress)?;
-        }
-        register::write_manifest(&manifest, folder)
-    })?;
+    let manifest = register::place(&folder, |folder| fill(folder, outline, &kernel, from, &progress))?;
     Ok(Image { folder, manifest })
+}
+
+/// Makes an image of a kernel and an initial RAM file system for `arch` in `folder`, which is there and empty.
+///
+/// # Errors
+/// As above; then `folder` holds no manifest.
+pub fn assemble_into(folder: &Path, name: &ImageName, arch: Arch, kernel: &Path, initrd: &Path) -> anyhow::Result<()> {
+    let from = Ingredients { kernel: kernel.to_owned(), initrd: initrd.to_owned(), files: Vec::new() };
+    let assemble = || -> Result<ImageManifest> {
+        let kernel = read_kernel(kernel, Some(arch))?;
+        fill(folder, outline(name, arch, &from)?, &kernel, &from, &Progress::silent())
+    };
+    assemble().map(drop).map_err(|failure| anyhow::anyhow!("{failure}"))
+}
+
+/// Fills the folder of an image; its manifest comes last.
+fn fill(
+    folder: &Path,
+    mut manifest: ImageManifest,
+    kernel: &Kernel,
+    from: &Ingredients,
+    progress: &Progress<'_>,
+) -> Result<ImageManifest> {
+    manifest.kernel = write_file(folder, KERNEL, &kernel.image)?;
+    take(&from.initrd, folder, &mut manifest.initrd, progress)?;
+    for (file, (_, path)) in manifest.files.iter_mut().zip(&from.files) {
+        take(path, folder, file, progress)?;
+    }
+    register::write_manifest(&manifest, folder)?;
+    Ok(manifest)
 }
 
 /// The manifest, before anybody knows how long the files are: whether it can be one depends on their names alone.
@@ -82,14 +101,21 @@ fn outline(name: &ImageName, arch: Arch, from: &Ingredients) -> Result<ImageMani
     check.map_err(|error| Failure::new(Kind::Usage, error.to_string()).hinted("name it with --file NAME=FILE"))
 }
 
-fn read_kernel(path: &Path) -> Result<Kernel> {
+fn read_kernel(path: &Path, arch: Option<Arch>) -> Result<Kernel> {
     if size(path)? > KERNEL_MAX {
         let message = format!("{} is longer than any kernel", path.display());
         return Err(Failure::new(Kind::Failed, message).hinted(KERNELS));
     }
     let file = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Kernel::read(file)
-        .map_err(|error| Failure::new(Kind::Failed, format!("{}: {error}", path.display())).hinted(KERNELS))
+    let kernel = Kernel::read(file)
+        .map_err(|error| Failure::new(Kind::Failed, format!("{}: {error}", path.display())).hinted(KERNELS))?;
+    match arch {
+        Some(arch) if arch != kernel.arch => {
+            let message = format!("{} is for {}, and {arch} was asked for", path.display(), kernel.arch);
+            Err(Failure::new(Kind::Usage, message).hinted("take the vendor's files for it, or change --arch"))
+        }
+        Some(_) | None => Ok(kernel),
+    }
 }
 
 fn size(path: &Path) -> Result<u64> {

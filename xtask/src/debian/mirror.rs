@@ -61,6 +61,11 @@ impl Mirror {
         format!("deb [signed-by={KEYRING}] {} {suite} main\n", self.archive)
     }
 
+    /// Where a list of `suite` is.
+    pub(super) fn list(&self, suite: &str, path: &str) -> String {
+        format!("{}/dists/{suite}/{path}", self.archive.trim_end_matches('/'))
+    }
+
     /// The lines of sources.list(5) for `suite` with its updates.
     pub(crate) fn sources_list(&self, suite: &str) -> String {
         let Self { archive, security } = self;

@@ -171,6 +171,16 @@ impl Attempt {
         }
     }
 
+    /// How far this brings the boot.
+    fn stage_by(&self, what: &What) -> Option<Stage> {
+        let is_installed = self.reached.contains_key(&Stage::Installed);
+        match (what, self.boot.as_deref()) {
+            // A vendor's installer asks for its address as any operating system does.
+            (What::Ack { firmware: Firmware::Os, .. }, Some("installer")) if !is_installed => Some(Stage::Installer),
+            _ => what.stage(),
+        }
+    }
+
     fn record(&mut self, event: &Event, remembered: usize) {
         self.latest = event.at;
         match &event.what {
@@ -183,7 +193,7 @@ impl Attempt {
             What::Transfer { .. } | What::TransferFailed { .. } | What::Up => {}
             What::Fetch { .. } | What::FetchAborted { .. } | What::FetchRefused { .. } => {}
         }
-        if let Some(stage) = event.what.stage() {
+        if let Some(stage) = self.stage_by(&event.what) {
             if self.stage().is_none_or(|reached| reached < stage) {
                 self.failure = None;
             }
@@ -308,6 +318,29 @@ mod tests {
 
         let stages: Vec<_> = timelines.of(MAC).expect("seen").attempts().map(Attempt::stage).collect();
         assert_eq!(stages, [Some(Stage::Kernel), Some(Stage::Script)]);
+    }
+
+    #[test]
+    fn a_vendors_installer_with_an_address_is_no_installed_system() {
+        let stages = |boot: &str| {
+            let mut timelines = Timelines::default();
+            let events = [
+                What::Script { boot: boot.to_owned() },
+                fetch(FetchedFile::Initrd),
+                ack(Firmware::Os),
+                report(Phase::Disk, None),
+                report(Phase::Boot, None),
+                ack(Firmware::Os),
+            ];
+            let stages = events.map(|event| {
+                play(&mut timelines, [event]);
+                only(timelines.of(MAC).expect("seen")).stage()
+            });
+            stages.map(|stage| stage.map(|stage| stage.to_string()).unwrap_or_default()).join(" ")
+        };
+
+        assert_eq!(stages("installer"), "script initrd installer installer installed system");
+        assert_eq!(stages("live"), "script initrd system system system system");
     }
 
     #[test]
