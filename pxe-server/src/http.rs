@@ -41,6 +41,7 @@ mod range;
 mod refusal;
 mod script;
 mod seed;
+mod sendfile;
 #[cfg(test)]
 mod tests;
 
