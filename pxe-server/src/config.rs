@@ -19,6 +19,7 @@ use toml::Spanned;
 pub(crate) use self::subnet::SubnetSection;
 pub(crate) use self::value::{AddressRange, AddressRanges, InterfaceName, Levels, NameServer, Router};
 use self::value::{Count, Mtu, Port, RouterLifetime, Seconds};
+use crate::tftp::Ports;
 
 /// A configuration file.
 #[derive(Clone, Debug, Deserialize)]
@@ -143,6 +144,8 @@ pub(crate) struct TftpSection {
     pub(crate) max_block_bytes: Option<Count>,
     /// The most packets in flight, whatever a client asks for.
     pub(crate) max_window_blocks: Option<Count>,
+    /// The ports that files leave from.
+    pub(crate) transfer_ports: Ports,
 }
 
 /// `[http]`
@@ -377,6 +380,7 @@ mod tests {
         insta::assert_snapshot!("no_time", error("[dhcp]\nlease-seconds = 0\n"));
         insta::assert_snapshot!("no_name_server", error("[dns]\nupstreams = [\"dns.example\"]\n"));
         insta::assert_snapshot!("no_count", error("[tftp]\nmax-transfers = 0\n"));
+        insta::assert_snapshot!("no_ports", error("[tftp]\ntransfer-ports = \"40000\"\n"));
         insta::assert_snapshot!("no_level", error("[log]\nlevel = \"loud\"\n"));
         insta::assert_snapshot!("no_network", error("[lab]\naddress = \"10.77.0.1\"\n"));
         insta::assert_snapshot!("no_network6", error("[lab]\naddress6 = \"fd00:77::1\"\n"));

@@ -40,6 +40,7 @@ mod range;
 mod refusal;
 mod script;
 mod seed;
+mod sendfile;
 #[cfg(test)]
 mod tests;
 

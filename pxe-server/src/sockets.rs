@@ -149,6 +149,7 @@ fn tftp_config(written: &TftpSection, server: Ipv4Addr, interface: &Interface) -
     let default = tftp::Config::new(server.into());
     tftp::Config {
         device: Some(interface.name.clone()),
+        ports: written.transfer_ports.clone(),
         limits: Limits {
             block_size: written.max_block_bytes.map_or(default.limits.block_size, |most| most.0),
             window: written.max_window_blocks.map_or(default.limits.window, |most| most.0),

@@ -9,6 +9,7 @@
 mod carrier;
 mod listener;
 mod outbox;
+mod ports;
 mod sockets;
 #[cfg(test)]
 mod tests;
@@ -22,17 +23,20 @@ use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
 use self::listener::Listener;
+pub(crate) use self::ports::Ports;
 use crate::pulse::Pulse;
 
 /// What the service is bound to, and what it allows.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Where requests come in. Transfers leave from the same address, each from a port of its own, so on a machine with
-    /// several networks this is not the unspecified address.
+    /// Where requests come in. Transfers leave from the same address, so on a machine with several networks this is not the
+    /// unspecified address.
     pub(crate) address: SocketAddr,
+    /// The ports that transfers leave from.
+    pub(crate) ports: Ports,
     /// The interface that all sockets are bound to, where the kernel allows it.
     pub(crate) device: Option<String>,
-    /// Bounds on what clients may negotiate.
+    /// Bounds on what clients may negotiate; of a block, what the route to the client carries in one piece is one as well.
     pub(crate) limits: Limits,
     /// How many transfers there may be at a time.
     pub(crate) transfers: usize,
@@ -46,6 +50,7 @@ impl Config {
     pub(crate) fn new(address: IpAddr) -> Self {
         Self {
             address: SocketAddr::new(address, 69),
+            ports: Ports::Any,
             device: None,
             limits: Limits::default(),
             transfers: 256,
@@ -90,7 +95,7 @@ impl Server {
     /// # Errors
     /// The address is in use or not ours, the port needs a capability, or there is no such device.
     pub(crate) fn bind(mut config: Config) -> io::Result<Self> {
-        let socket = sockets::listening(config.address, &mut config.device)?;
+        let socket = sockets::listening(&mut config)?;
         Ok(Self { config, socket })
     }
 

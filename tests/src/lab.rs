@@ -149,6 +149,24 @@ impl Lab {
             .with_context(|| format!("the definition of {} is not in force after {DEFINITION_LIMIT:?}", machine.name))
     }
 
+    /// Defines many machines at once; returns when all of them are in force.
+    ///
+    /// # Errors
+    /// Those of [`Lab::define`].
+    pub fn define_all(&self, definitions: &[Definition]) -> Result<()> {
+        for definition in definitions {
+            let machine = Machine::new(definition, self.service.network())?;
+            self.defined.borrow_mut().insert(machine.name.clone(), machine);
+            self.write(definition)?;
+        }
+        let expected = self.defined.borrow().len();
+        let in_force = until(DEFINITION_LIMIT, || {
+            let defined = self.status()?.machines.iter().filter(|machine| machine.name.is_some()).count();
+            Ok((defined == expected).then_some(()))
+        })?;
+        in_force.with_context(|| format!("{expected} definitions are not in force after {DEFINITION_LIMIT:?}"))
+    }
+
     /// Gives the server a profile of these files; returns when it is in force.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! is a failure. Those that need a network of their own run, for an ordinary user, as root of a user namespace.
 
 mod boot;
+mod http;
 mod image;
 mod install;
 mod original;
@@ -52,6 +53,14 @@ enum Bench {
         arch: Arch,
         /// How often each boots.
         #[arg(long, default_value = "3", value_parser = clap::value_parser!(u8).range(1..=50))]
+        runs: u8,
+    },
+    /// Images and boot scripts by HTTP, beside nginx.
+    ///
+    /// Fifty connections: one file of 50 MiB for each, then scripts for one of ten and of ten thousand machines.
+    Http {
+        /// How often each is measured.
+        #[arg(long, default_value = "5", value_parser = clap::value_parser!(u8).range(1..=50))]
         runs: u8,
     },
     /// From a vendor's image file to what a target is installed from, beside guestfish, tar and gzip.
@@ -114,6 +123,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     }
     let report: Box<dyn Outcome> = match arguments.bench {
         Bench::Boot { arch, runs } => Box::new(boot::measure(arch, runs, &supplies)?),
+        Bench::Http { runs } => Box::new(http::measure(runs, &supplies)?),
         Bench::Image { arch, runs } => Box::new(image::measure(arch, runs, &supplies)?),
         Bench::Install { arch, runs } => Box::new(install::measure(arch, runs, &supplies)?),
         Bench::Provisioner { arch, runs } => Box::new(provisioner::measure(arch, runs, &supplies)?),
@@ -135,6 +145,10 @@ impl Bench {
             Self::Boot { arch, .. } => {
                 packages::require(packages::PEERS, consent)?;
                 supplies::gather(&[*arch], consent)
+            }
+            Self::Http { .. } => {
+                packages::require(packages::PEERS, consent)?;
+                supplies::gather(&[], consent)
             }
             Self::Image { arch, .. } => {
                 packages::require(packages::IMAGE, consent)?;
@@ -162,7 +176,11 @@ impl Bench {
     /// Machines of a lab of virtual machines need no privilege, as their emulators have the network.
     fn makes_a_network(&self) -> bool {
         match self {
-            Self::Boot { .. } | Self::Install { .. } | Self::Server { .. } | Self::Tftp { .. } => true,
+            Self::Boot { .. }
+            | Self::Http { .. }
+            | Self::Install { .. }
+            | Self::Server { .. }
+            | Self::Tftp { .. } => true,
             Self::Image { .. } | Self::Provisioner { .. } => false,
         }
     }

@@ -11,7 +11,6 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -22,6 +21,7 @@ use tracing::{debug, warn};
 use super::client::Client;
 use super::delivery::{Deliveries, Delivering};
 use super::patience::Patience;
+use super::sendfile::{Outlet, Parts, Sending};
 use crate::crowd::Crowd;
 use crate::pulse::Pulse;
 
@@ -91,23 +91,27 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut pulse: Puls
 }
 
 /// Answers one request after the other.
-pub(super) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn converse<S: Outlet>(
     stream: S,
     client: Client,
     service: TowerToHyperService<Router>,
     shutdown: CancellationToken,
 ) {
-    let deliveries = Deliveries::default();
-    let stream = Delivering::new(Patience::new(stream, STALL_LIMIT), deliveries.clone());
+    let (deliveries, parts) = (Deliveries::default(), Parts::default());
+    let stream = Patience::new(Sending::new(stream, parts.clone()), STALL_LIMIT);
+    let stream = Delivering::new(stream, deliveries.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(deliveries.clone());
+        request.extensions_mut().insert(parts.clone());
         service.call(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
         .max_buf_size(MAX_HEAD_BYTES)
+        // Bodies are queued as they are: a copy of what stands for a file would be worthless.
+        .writev(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {

@@ -1,7 +1,7 @@
 //! `GET /images/<name>/<arch>/<file>`: what an image consists of, whole or in ranges.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, Method, StatusCode, header};
 use lab_model::{Arch, FetchedFile, FileName, ImageName};
+use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -25,6 +26,7 @@ use super::client::Client;
 use super::delivery::{Deliveries, Parcel};
 use super::range::{Wanted, wanted};
 use super::refusal::Refusal;
+use super::sendfile::{PART, Parts};
 
 /// How much is read at a time. With less, the processor's time goes into turns between reading and sending; with more,
 /// clients that take nothing hold too much memory.
@@ -37,7 +39,7 @@ pub(super) async fn file(
     Extract(state): Extract<Arc<State>>,
     method: Method,
     client: Client,
-    deliveries: Deliveries,
+    (deliveries, parts): (Deliveries, Parts),
     path: Result<Path<(ImageName, Arch, FileName)>, PathRejection>,
     query: Result<Query<For>, QueryRejection>,
     headers: HeaderMap,
@@ -83,29 +85,40 @@ pub(super) async fn file(
         let step = range == (0..size) || range.end == size && kind != FetchedFile::Disk;
         let mac = client.machine(mac, &state).filter(|_| step);
         stream(
-            Reading { file: opened, at: range.start, sent: Bytes::new() },
-            range.end,
-            reads,
+            Reading { file: Arc::new(opened), at: range.start, end: range.end, sent: Bytes::new() },
+            (reads, parts),
             deliveries.begin(mac, kind, &state.journal),
         )
     };
     Ok(response.body(body).expect("headers of plain characters"))
 }
 
-/// Reads up to `end` piece by piece, as fast as the client takes it: the next piece is read once those before it are sent.
-fn stream(reading: Reading, end: u64, reads: Arc<Semaphore>, parcel: Parcel) -> Body {
-    let pieces = stream::try_unfold((reading, reads, parcel), move |(reading, reads, mut parcel)| async move {
-        if reading.at >= end {
-            return Ok::<_, io::Error>(None);
-        }
-        let length = CHUNK.min(end - reading.at);
-        let reading = on_disk(&reads, move || reading.next(length as usize)).await?;
-        parcel.count(length);
-        if reading.at == end {
-            parcel.close();
-        }
-        Ok(Some((reading.sent.clone(), (reading, reads, parcel))))
-    });
+/// The file piece by piece, as fast as the client takes it: the next piece is looked for once those before it are sent.
+///
+/// What is in the page cache is left for the connection to send from there. The rest is read on a thread that may block.
+fn stream(reading: Reading, (reads, parts): (Arc<Semaphore>, Parts), parcel: Parcel) -> Body {
+    let pieces =
+        stream::try_unfold((reading, reads, parts, parcel), async |(mut reading, reads, parts, mut parcel)| {
+            if reading.at >= reading.end {
+                return Ok::<_, io::Error>(None);
+            }
+            let piece = match reading.cached() {
+                Some(length) => {
+                    let piece = parts.stand_in(&reading.file, reading.at, length);
+                    reading.at += length as u64;
+                    piece
+                }
+                None => {
+                    reading = on_disk(&reads, || reading.next()).await?;
+                    reading.sent.clone()
+                }
+            };
+            parcel.count(piece.len() as u64);
+            if reading.at == reading.end {
+                parcel.close();
+            }
+            Ok(Some((piece, (reading, reads, parts, parcel))))
+        });
     Body::from_stream(pieces)
 }
 
@@ -130,18 +143,31 @@ async fn on_disk<T: Send + 'static>(
 
 /// A file that is being sent.
 struct Reading {
-    file: File,
+    file: Arc<File>,
     at: u64,
+    end: u64,
+    /// The piece that was read last.
     sent: Bytes,
 }
 
 impl Reading {
+    /// The length of the next piece where all of it is in the page cache, so that sending it waits for no disk.
+    ///
+    /// Both ends are asked for: nothing but a shortage of memory takes pages out of a file's middle. A file system that cannot say
+    /// refuses, as those of the network do, and its files are read.
+    fn cached(&self) -> Option<usize> {
+        let length = (self.end - self.at).min(PART as u64);
+        let is_there = |at| preadv2(&*self.file, &mut [IoSliceMut::new(&mut [0])], at, ReadWriteFlags::NOWAIT) == Ok(1);
+        (is_there(self.at + length - 1) && is_there(self.at)).then_some(length as usize)
+    }
+
     /// Reads the next piece, where possible into the memory of the last: fresh memory costs as much as reading.
-    fn next(self, length: usize) -> io::Result<Self> {
-        let Self { file, at, sent } = self;
+    fn next(self) -> io::Result<Self> {
+        let Self { file, at, end, sent } = self;
+        let length = CHUNK.min(end - at);
         let mut piece = sent.try_into_mut().unwrap_or_default();
-        piece.resize(length, 0);
+        piece.resize(length as usize, 0);
         file.read_exact_at(&mut piece, at)?;
-        Ok(Self { file, at: at + length as u64, sent: piece.freeze() })
+        Ok(Self { file, at: at + length, end, sent: piece.freeze() })
     }
 }

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::time::Instant;
 
 use bytes::Bytes;
-use pxe_proto::tftp::{Action, ErrorCode, Outcome, Packet, Progress, ReadRequest, Stray, Transfer};
+use pxe_proto::tftp::{Action, Admission, ErrorCode, Outcome, Packet, Progress, ReadRequest, Stray, Transfer, admit};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep_until};
@@ -110,25 +110,36 @@ impl Carrier {
             biased;
             () = stopping => self.stop(),
             received = self.socket.recv(&mut self.datagram) => match received {
-                Ok(length) => self.transfer.handle(&self.datagram[..length], now()),
+                Ok(length) => self.hear(length),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.transfer.handle_unreachable(),
                 Err(error) => {
                     debug!(client = %self.client, %error, "receiving");
                     return Action::Send;
                 }
             },
-            Some(request) = self.requests.recv() => {
-                let action = self.transfer.handle_request(&request, now());
-                if matches!(action, Action::End(_)) {
-                    self.next = Some(request);
-                }
-                action
-            }
+            Some(request) = self.requests.recv() => self.take(request),
             () = &mut self.alarm => self.transfer.handle_timeout(now()),
             _ = self.socket.writable(), if self.outbox.waits() => return Action::Send,
         };
         if action == Action::Send {
             self.outbox.clear();
+        }
+        action
+    }
+
+    /// Takes a datagram of this length. Where transfers share the listening port, it may be a request.
+    fn hear(&mut self, length: usize) -> Action {
+        let datagram = &self.datagram[..length];
+        match admit(datagram) {
+            Admission::Read(request) => self.take(request),
+            Admission::Refuse(_) | Admission::Ignore(_) => self.transfer.handle(datagram, now()),
+        }
+    }
+
+    fn take(&mut self, request: ReadRequest) -> Action {
+        let action = self.transfer.handle_request(&request, now());
+        if matches!(action, Action::End(_)) {
+            self.next = Some(request);
         }
         action
     }
@@ -146,9 +157,19 @@ impl Carrier {
     fn ended(mut self, outcome: Outcome) -> Ended {
         // From here on the listener finds the channel closed and starts the next transfer by itself.
         self.requests.close();
-        let next = self.next.or_else(|| self.requests.try_recv().ok());
+        let next = self.next.take().or_else(|| self.requests.try_recv().ok()).or_else(|| self.left_behind());
         let progress = self.transfer.progress(now());
         Ended { client: self.client, file: self.transfer.request().name.clone(), outcome, progress, next }
+    }
+
+    /// A request that came in here behind what ended the transfer, as firmware's read comes behind its probe for the size.
+    fn left_behind(&mut self) -> Option<ReadRequest> {
+        while let Ok(length) = self.socket.try_recv(&mut self.datagram) {
+            if let Admission::Read(request) = admit(&self.datagram[..length]) {
+                return Some(request);
+            }
+        }
+        None
     }
 }
 
@@ -159,5 +180,5 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Longer than an acknowledgement, and than any error message worth reading.
-const DATAGRAM_MAX: usize = 256;
+/// One octet more than a request may have (RFC 2347): longer than an acknowledgement, and than any error message.
+const DATAGRAM_MAX: usize = 513;

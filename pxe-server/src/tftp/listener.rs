@@ -15,6 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use super::carrier::{Carrier, Ended};
 use super::outbox::Together;
+use super::ports::Candidates;
 use super::{Config, Report, sockets};
 use crate::pulse::Pulse;
 
@@ -29,6 +30,7 @@ pub(super) struct Listener<L, R> {
     lines: BTreeMap<SocketAddr, Line>,
     carriers: JoinSet<Ended>,
     together: Together,
+    candidates: Candidates,
 }
 
 /// Leads to the task that carries a client's transfer.
@@ -44,7 +46,20 @@ where
 {
     pub(super) fn new(config: Config, socket: UdpSocket, lookup: L, report: R, shutdown: CancellationToken) -> Self {
         let together = Together::probe(&socket);
-        Self { config, socket, lookup, report, shutdown, lines: BTreeMap::new(), carriers: JoinSet::new(), together }
+        // A bound socket has an address; without one there would be nothing to listen on.
+        let listening = socket.local_addr().map_or(config.address.port(), |address| address.port());
+        let candidates = Candidates::new(config.ports.clone(), listening);
+        Self {
+            config,
+            socket,
+            lookup,
+            report,
+            shutdown,
+            lines: BTreeMap::new(),
+            carriers: JoinSet::new(),
+            together,
+            candidates,
+        }
     }
 
     /// Takes requests until the shutdown, then waits for all transfers to end.
@@ -116,15 +131,24 @@ where
         debug!(%client, file = request.name, bytes = file.len(), options = ?request.options, "transfer starts");
         let (requests, line) = mpsc::channel(1);
         let now = tokio::time::Instant::now().into_std();
-        let transfer = Transfer::start(request, file, self.config.limits, now);
+        let mut limits = self.config.limits;
+        limits.block_size = sockets::longest_block(&socket).unwrap_or(u16::MAX).min(limits.block_size);
+        let transfer = Transfer::start(request, file, limits, now);
         let carrier = Carrier::new(client, socket, transfer, line, self.together);
         let task = self.carriers.spawn(carrier.run(self.shutdown.clone())).id();
         self.lines.insert(client, Line { task, requests });
         Ok(())
     }
 
-    fn connect(&self, client: SocketAddr) -> io::Result<UdpSocket> {
-        sockets::connected(self.config.address, client, self.config.device.as_deref())
+    fn connect(&mut self, client: SocketAddr) -> io::Result<UdpSocket> {
+        let mut taken = io::ErrorKind::AddrInUse.into();
+        for port in self.candidates.next() {
+            match sockets::connected(&self.config, port, client) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => taken = error,
+                done => return done,
+            }
+        }
+        Err(taken)
     }
 
     fn refuse(&mut self, refusal: Refusal, client: SocketAddr) {

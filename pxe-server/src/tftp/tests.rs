@@ -4,10 +4,11 @@ mod bench;
 
 use std::io;
 
+use lab_tests::{Namespace, process::run};
 use pxe_proto::tftp::{ErrorCode, Outcome, Packet, Refusal};
 
 use self::bench::{Bench, Client, contents};
-use super::{Config, Report, Server};
+use super::{Config, Ports, Report, Server};
 
 #[tokio::test]
 async fn delivers_files_under_whatever_was_negotiated() {
@@ -239,6 +240,59 @@ async fn says_at_once_that_its_address_is_taken() {
     let error = Server::bind(config).expect_err("two cannot listen");
 
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+}
+
+#[tokio::test]
+async fn transfers_leave_from_the_ports_that_they_are_given() {
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let mut bench = Bench::start(|config| config.ports = Ports::Among(free..=free));
+    let (one, other) = (Client::new(&bench).await, Client::new(&bench).await);
+    let mut buffer = [0; 600];
+
+    one.ask_to_read("large", "blksize=512").await;
+    let (_, transfer) = one.receive(&mut buffer).await;
+    assert_eq!(transfer.port(), free);
+
+    other.ask_to_read("small", "").await;
+    let (packet, _) = other.receive(&mut buffer).await;
+    assert!(matches!(packet, Packet::Error { .. }), "no port is left: {packet:?}");
+    assert!(matches!(bench.report().await, Report::Refused { refusal: Refusal::NoResources, .. }));
+}
+
+#[tokio::test]
+async fn transfers_can_share_the_port_that_requests_come_to() {
+    let mut bench = Bench::start(|config| config.ports = Ports::Listening);
+    let (one, other) = (Client::new(&bench).await, Client::new(&bench).await);
+
+    let received = tokio::join!(one.fetch("large", None, Some(4)), other.fetch("even", Some(1468), Some(16)));
+
+    assert!(received == (contents("large"), contents("even")));
+    assert_eq!([bench.outcome().await, bench.outcome().await], [Outcome::Finished, Outcome::Finished]);
+
+    // The probe, its end and the read reach the same port at once.
+    let (firmware, mut buffer) = (Client::new(&bench).await, [0; 600]);
+    firmware.ask(b"\0\x01large\0octet\0tsize\x000\0blksize\x001468\0windowsize\x004\0").await;
+    let (_, transfer) = firmware.receive(&mut buffer).await;
+    assert_eq!(transfer, bench.address);
+    let code = ErrorCode::OPTIONS_REFUSED;
+    firmware.send(Packet::Error { code, message: b"User aborted the transfer" }, transfer).await;
+    firmware.ask(b"\0\x01large\0octet\0blksize\x001468\0windowsize\x004\0").await;
+
+    assert!(firmware.collect().await == contents("large"));
+    assert_eq!([bench.outcome().await, bench.outcome().await], [Outcome::Probed, Outcome::Finished]);
+}
+
+#[tokio::test]
+async fn a_block_is_no_longer_than_the_route_carries() {
+    let _namespace = Namespace::enter().expect("a network namespace");
+    run("ip", &["link", "set", "lo", "mtu", "1280"]).expect("a short route");
+    let mut bench = Bench::start(|_| {});
+    let client = Client::new(&bench).await;
+
+    assert!(client.fetch("large", Some(1468), Some(4)).await == contents("large"));
+
+    let Report::Ended { progress, .. } = bench.report().await else { panic!("a transfer") };
+    assert_eq!(progress.block_size, 1280 - 32);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use nix::unistd::{SysconfVar, sysconf};
 
-/// A process, and what it starts from now on.
+/// A process, what it has started, and what it starts from now on.
 #[derive(Debug)]
 pub(crate) struct Watched {
     process: u32,
@@ -22,7 +22,7 @@ pub(crate) struct Watched {
 struct Group(PathBuf);
 
 impl Watched {
-    /// Watches a process that has started nothing yet.
+    /// Watches a process.
     pub(crate) fn new(process: u32) -> Self {
         Self { process, group: Group::with(process) }
     }
@@ -34,7 +34,7 @@ impl Watched {
     pub(crate) fn time(&self) -> Result<Duration> {
         match &self.group {
             Some(group) => group.time(),
-            None => process_time(self.process),
+            None => family(self.process).into_iter().map(process_time).sum(),
         }
     }
 }
@@ -50,7 +50,9 @@ impl Group {
         let folder = Path::new(&folder).join(format!("pvmlab-bench-{process}"));
         fs::create_dir(&folder).ok()?;
         let group = Self(folder);
-        fs::write(group.0.join("cgroup.procs"), process.to_string()).ok()?;
+        for process in family(process) {
+            fs::write(group.0.join("cgroup.procs"), process.to_string()).ok()?;
+        }
         group.time().ok()?;
         Some(group)
     }
@@ -68,6 +70,20 @@ impl Drop for Group {
         // While a process is in it that has not ended yet it cannot be removed; empty, it costs nothing.
         let _ = fs::remove_dir(&self.0);
     }
+}
+
+/// A process and all that descend from it (proc_pid_task(5), `children`).
+fn family(process: u32) -> Vec<u32> {
+    let mut family = vec![process];
+    let mut next = 0;
+    while let Some(parent) = family.get(next) {
+        let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+        let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+        let children = children.collect::<String>();
+        family.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        next += 1;
+    }
+    family
 }
 
 /// User and system time, its own and that of children it has waited for (proc_pid_stat(5), fields 14 to 17).
