@@ -52,6 +52,7 @@ struct Report {
     lab: Lab,
     ipv6: Option<Lab6>,
     nat: Option<Plan>,
+    classes: Vec<String>,
     port: u16,
     machines: Vec<String>,
     images: Vec<String>,
@@ -97,7 +98,8 @@ impl Report {
         problems.extend(image_problems(&config.images(), &catalogue, depth));
         let images =
             catalogue.images().map(|image| format!("{}/{}", image.manifest.name, image.manifest.arch)).collect();
-        Ok(Self { interface, lab, ipv6, nat, port: config.http.port.0, machines, images, problems })
+        let classes = config.dhcp.class.iter().map(|class| class.name.get_ref().clone()).collect();
+        Ok(Self { interface, lab, ipv6, nat, classes, port: config.http.port.0, machines, images, problems })
     }
 }
 
@@ -119,6 +121,9 @@ impl fmt::Display for Report {
                 "subnet     {network}, pool {}",
                 if pool.is_empty() { "none".to_owned() } else { pool.join(", ") }
             )?;
+        }
+        if !self.classes.is_empty() {
+            writeln!(f, "classes    {}", self.classes.join(", "))?;
         }
         writeln!(f, "url        {}", self.lab.base_url(self.port))?;
         if let Some(ipv6) = &self.ipv6 {

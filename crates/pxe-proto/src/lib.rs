@@ -5,5 +5,6 @@
 pub mod boot;
 pub mod dhcp;
 mod domain_name;
+mod glob;
 pub mod radv;
 pub mod tftp;
