@@ -54,6 +54,7 @@ struct Report {
     ipv6: Option<Lab6>,
     dns: Option<dns::Plan>,
     nat: Option<Plan>,
+    classes: Vec<String>,
     port: u16,
     machines: Vec<String>,
     images: Vec<String>,
@@ -103,7 +104,8 @@ impl Report {
         problems.extend(image_problems(&config.images(), &catalogue, depth));
         let images =
             catalogue.images().map(|image| format!("{}/{}", image.manifest.name, image.manifest.arch)).collect();
-        Ok(Self { interface, lab, ipv6, dns, nat, port: config.http.port.0, machines, images, problems })
+        let classes = config.dhcp.class.iter().map(|class| class.name.get_ref().clone()).collect();
+        Ok(Self { interface, lab, ipv6, dns, nat, classes, port: config.http.port.0, machines, images, problems })
     }
 }
 
@@ -125,6 +127,9 @@ impl fmt::Display for Report {
                 "subnet     {network}, pool {}",
                 if pool.is_empty() { "none".to_owned() } else { pool.join(", ") }
             )?;
+        }
+        if !self.classes.is_empty() {
+            writeln!(f, "classes    {}", self.classes.join(", "))?;
         }
         writeln!(f, "url        {}", self.lab.base_url(self.port))?;
         if let Some(ipv6) = &self.ipv6 {

@@ -3,6 +3,7 @@
 //! A key or value that is no configuration is refused here, with its line. Whether the values fit the network is
 //! [`crate::lab`]'s question, because only the interface can answer it.
 
+mod class;
 mod subnet;
 mod value;
 
@@ -13,9 +14,11 @@ use anyhow::Context;
 use cloud_seed::UserName;
 use lab_model::{Ipv4Net, Ipv6Net};
 use pxe_proto::boot::BaseUrl;
+use pxe_proto::dhcp::Settings;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub(crate) use self::class::ClassSection;
 pub(crate) use self::subnet::SubnetSection;
 pub(crate) use self::value::{AddressRange, AddressRanges, InterfaceName, Levels, NameServer, Router};
 use self::value::{Count, Mtu, Port, RouterLifetime, Seconds};
@@ -90,8 +93,12 @@ pub(crate) struct DhcpSection {
     pub(crate) authoritative: bool,
     /// When a lease counts as written.
     pub(crate) durability: Durability,
+    /// What else machines are told.
+    pub(crate) options: Settings,
     /// The networks behind relay agents.
     pub(crate) subnet: Vec<SubnetSection>,
+    /// Clients that are treated alike.
+    pub(crate) class: Vec<ClassSection>,
 }
 
 /// When a lease counts as written, and so when its ACK leaves.
@@ -311,7 +318,9 @@ impl Default for DhcpSection {
             dns: None,
             authoritative: true,
             durability: Durability::Synced,
+            options: Settings::default(),
             subnet: Vec::new(),
+            class: Vec::new(),
         }
     }
 }
@@ -392,6 +401,9 @@ mod tests {
             error("[dhcp]\npool = ['10.77.0.2-10.77.0.9', '10.77.0.9-10.77.0.10']\n")
         );
         insta::assert_snapshot!("no_subnet", error("[[dhcp.subnet]]\nnetwork = '10.78.0.0/24'\n"));
+        insta::assert_snapshot!("no_option", error("[dhcp]\ndns = []\n\n[dhcp.options]\nntp-server = '10.77.0.1'\n"));
+        insta::assert_snapshot!("no_value", error("[dhcp.options]\n26 = 1500\nntp-servers = ['ten']\n"));
+        insta::assert_snapshot!("no_pattern", error("[[dhcp.class]]\nname = 'a'\nvendor-class = '0x0'\n"));
         insta::assert_snapshot!("no_router", error("[dhcp]\nrouter = \"no\"\n"));
         insta::assert_snapshot!("no_interface_name", error("[nat]\nuplink = \"enp0s*\"\n"));
         insta::assert_snapshot!("no_uplink", error("[nat]\n"));
@@ -415,8 +427,8 @@ mod tests {
         let text = fs::read_to_string(Path::new(EXAMPLES).join("every-key.toml")).expect("the example");
         let example: toml::Table = toml::from_str(&text).expect("TOML");
 
-        let subnet = example["dhcp"]["subnet"][0].as_table().expect("a subnet");
-        let nested = [("", &example), ("[dhcp.subnet]", subnet)];
+        let nested = |key: &str| example["dhcp"][key][0].as_table().expect("a table of a list");
+        let nested = [("", &example), ("[dhcp.subnet]", nested("subnet")), ("[dhcp.class]", nested("class"))];
         for (section, keys) in nested.into_iter().chain(sections(&example)) {
             let mut written: Vec<_> = keys.keys().cloned().collect();
             let mut known = known_keys(section);

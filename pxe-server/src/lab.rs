@@ -1,5 +1,6 @@
 //! The lab as this server finds it: a configuration that fits the network.
 
+mod classes;
 mod subnets;
 
 use std::net::Ipv4Addr;
@@ -23,6 +24,7 @@ pub(crate) struct Lab {
     pub(crate) router: Option<Ipv4Addr>,
     /// The networks behind relay agents.
     pub(crate) relayed: Vec<dhcp::Subnet>,
+    classes: Vec<dhcp::Class>,
     base_url: Option<BaseUrl>,
 }
 
@@ -49,7 +51,7 @@ impl Lab {
     /// Fits a configuration to the interface that machines boot on; without one, the configuration's word is taken.
     ///
     /// # Errors
-    /// The server has no such address yet, the pool is not of its network, or a subnet is wrong.
+    /// The server has no such address yet, the pool is not of its network, or a subnet or class is wrong.
     pub(crate) fn new(config: &Config, interface: Option<&Interface>) -> Result<Self, Unfit> {
         let server = server(config, interface)?;
         let pool = match &config.dhcp.pool {
@@ -66,7 +68,9 @@ impl Lab {
             Some(Router::None) => None,
         };
         let relayed = subnets::relayed(config, server)?;
-        Ok(Self { server, pool, router, relayed, base_url: config.http.base_url })
+        let networks = Networks::new(server, relayed.iter().map(|subnet| subnet.network).collect());
+        let classes = classes::fitted(config, &networks)?;
+        Ok(Self { server, pool, router, relayed, classes, base_url: config.http.base_url })
     }
 
     /// What the DHCP engine is told; `base` is how machines reach the HTTP server.
@@ -78,11 +82,13 @@ impl Lab {
             router: self.router,
             dns: config.name_servers(self.server.address()),
             domain: Some(config.lab.domain.clone()).filter(|domain| !domain.is_empty()),
+            options: config.dhcp.options.clone(),
         };
         dhcp::Config {
             server: self.server.address(),
             lab,
             relayed: self.relayed.clone(),
+            classes: self.classes.clone(),
             offer_hold: OFFER_HOLD,
             decline_hold: DECLINE_HOLD,
             authoritative: config.dhcp.authoritative,

@@ -6,5 +6,6 @@ pub mod boot;
 pub mod dhcp;
 pub mod dns;
 mod domain_name;
+mod glob;
 pub mod radv;
 pub mod tftp;

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use lab_model::Ipv4Net;
+use pxe_proto::dhcp::Settings;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -24,4 +25,7 @@ pub(crate) struct SubnetSection {
     pub(crate) dns: Option<Vec<Ipv4Addr>>,
     /// The domain that machines are told they belong to; as in `[lab]` where absent.
     pub(crate) domain: Option<String>,
+    /// What else machines are told; what is not here is as in `[dhcp.options]`.
+    #[serde(default)]
+    pub(crate) options: Settings,
 }

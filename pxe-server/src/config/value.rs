@@ -106,8 +106,13 @@ impl AddressRanges {
     }
 
     /// The first and last address of each.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (Ipv4Addr, Ipv4Addr)> {
+        self.0.iter().map(|range| (range.first, range.last))
+    }
+
+    /// The same, one after the other.
     pub(crate) fn ends(&self) -> impl Iterator<Item = Ipv4Addr> {
-        self.0.iter().flat_map(|range| [range.first, range.last])
+        self.pairs().flat_map(|(first, last)| [first, last])
     }
 
     /// All of them.

@@ -73,6 +73,7 @@ fn subnet(
         router,
         dns: section.dns.clone().unwrap_or_else(|| config.name_servers(server)),
         domain: Some(domain.clone()).filter(|domain| !domain.is_empty()),
+        options: section.options.or(&config.dhcp.options),
     })
 }
 
@@ -85,9 +86,10 @@ mod tests {
     #[test]
     fn what_a_subnet_does_not_say_is_as_elsewhere() {
         let subnets = fit("[lab]\ndomain = 'lab'\n[dhcp]\ndns = ['10.77.0.9']\nlease-seconds = 60\n\
+             [dhcp.options]\nntp-servers = '10.77.0.9'\ninterface-mtu = 9000\n\
              [[dhcp.subnet]]\nnetwork = '10.78.0.0/24'\nrouter = '10.78.0.254'\n\
              [[dhcp.subnet]]\nnetwork = '10.79.0.0/16'\nrouter = 'none'\npool = []\nlease-seconds = 7\ndns = []\n\
-             domain = ''\n");
+             domain = ''\noptions = { interface-mtu = 1500 }\n");
 
         let address = |text: &str| text.parse().expect("an address");
         let first = dhcp::Subnet {
@@ -97,6 +99,7 @@ mod tests {
             router: Some(address("10.78.0.254")),
             dns: vec![address("10.77.0.9")],
             domain: Some("lab".to_owned()),
+            options: toml::from_str("ntp-servers = '10.77.0.9'\ninterface-mtu = 9000").expect("options"),
         };
         let second = dhcp::Subnet {
             network: "10.79.0.0/16".parse().expect("a network"),
@@ -105,6 +108,7 @@ mod tests {
             router: None,
             dns: Vec::new(),
             domain: None,
+            options: toml::from_str("interface-mtu = 1500\nntp-servers = '10.77.0.9'").expect("options"),
         };
         assert_eq!(subnets, Ok(vec![first, second]));
     }

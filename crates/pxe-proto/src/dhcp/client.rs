@@ -71,17 +71,22 @@ fn firmware_of(kind: u16, http: bool) -> Option<Firmware> {
     }
 }
 
-/// Whether iPXE is among the user classes. iPXE writes the bare word where RFC 3004 §4 wants each class behind its length.
+/// Whether iPXE is among the user classes.
 fn is_ipxe(user: &[u8]) -> bool {
-    let mut classes = user;
-    while let Some((&length, rest)) = classes.split_first() {
-        let Some((class, others)) = rest.split_at_checked(usize::from(length)) else { break };
-        if class == IPXE {
-            return true;
-        }
-        classes = others;
-    }
-    user == IPXE
+    user_classes(user).any(|class| class == IPXE)
+}
+
+/// The user classes (RFC 3004 §4), and all of it as one: iPXE and others write the bare word where each class should come
+/// behind its length.
+pub(super) fn user_classes(user: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = user;
+    let framed = std::iter::from_fn(move || {
+        let (&length, others) = rest.split_first()?;
+        let (class, others) = others.split_at_checked(usize::from(length))?;
+        rest = others;
+        Some(class)
+    });
+    std::iter::once(user).chain(framed)
 }
 
 /// The type in a vendor class such as `PXEClient:Arch:00011:UNDI:003000`.

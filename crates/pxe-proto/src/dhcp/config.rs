@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lab_model::Ipv4Net;
 
+use super::{Class, Settings};
 use crate::boot::BaseUrl;
 
 /// The networks that the engine serves, and what holds on all of them.
@@ -17,6 +18,8 @@ pub struct Config {
     pub lab: Subnet,
     /// Those whose clients' messages come by way of relay agents.
     pub relayed: Vec<Subnet>,
+    /// Clients that are treated alike. One that is of several gets what the first of them says.
+    pub classes: Vec<Class>,
     /// How long an offered address is kept for the client it was offered to.
     pub offer_hold: Duration,
     /// How long an address that a client declined is given to nobody.
@@ -43,4 +46,6 @@ pub struct Subnet {
     pub dns: Vec<Ipv4Addr>,
     /// The domain of the machines' names, without a leading dot.
     pub domain: Option<String>,
+    /// What else clients are told, in place of what the server would say by itself.
+    pub options: Settings,
 }

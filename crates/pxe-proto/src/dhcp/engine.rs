@@ -2,14 +2,17 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use lab_model::{Inventory, MacAddr, What};
+use lab_model::{Inventory, MacAddr, Machine, What};
 
+use super::boot_file::BootFile;
 use super::reply::{self, Parameters};
 use super::segment::{Applicant, Segment};
-use super::{Config, Destination, Ignored, LeaseRecord, Refusal, Reply, ReplyKind, Request, RequestKind, Subnet};
-use crate::boot::{self, Profiles};
+use super::{
+    Class, Config, Destination, Ignored, LeaseRecord, Refusal, Reply, ReplyKind, Request, RequestKind, Subnet,
+};
+use crate::boot::{self, Boot, Profiles};
 
 /// Gives addresses to clients and says what they boot.
 ///
@@ -67,6 +70,14 @@ enum Asked {
     Renewing,
 }
 
+/// Who asks for what, and from where.
+#[derive(Clone, Copy)]
+struct Asker<'a> {
+    request: &'a Request,
+    place: Place,
+    classes: &'a [usize],
+}
+
 /// An address that is offered or confirmed.
 struct Grant {
     address: Ipv4Addr,
@@ -79,7 +90,7 @@ impl Engine {
     /// An engine that knows of no lease yet.
     pub fn new(config: Config, inventory: Arc<Inventory>) -> Self {
         let subnets = [&config.lab].into_iter().chain(&config.relayed);
-        let segments = subnets.map(|subnet| Segment::new(subnet.clone(), config.server)).collect();
+        let segments = subnets.map(|subnet| Segment::new(subnet.clone(), &config.classes, config.server)).collect();
         let mut engine = Self { config, inventory: Arc::default(), profiles: Arc::default(), segments };
         engine.set_inventory(inventory);
         engine
@@ -124,6 +135,8 @@ impl Engine {
 
     fn decide(&mut self, request: &Request) -> Result<Action, Ignored> {
         let place = self.place(request)?;
+        let classes = self.classes(request);
+        let asker = Asker { request, place, classes: &classes };
         let ours = [Some(self.config.server), request.relay_agent.server];
         if let Some(other) = request.server.filter(|server| !ours.contains(&Some(*server))) {
             // RFC 2131 §3.1, step 4: the servers that were not chosen take this as notice.
@@ -131,11 +144,11 @@ impl Engine {
             return Err(Ignored::OtherServer(other));
         }
         match request.kind() {
-            RequestKind::Discover => self.discover(request, place),
-            RequestKind::Request => self.request(request, place),
+            RequestKind::Discover => self.discover(asker),
+            RequestKind::Request => self.request(asker),
             RequestKind::Decline => self.decline(request, place),
             RequestKind::Release => self.release(request, place),
-            RequestKind::Inform => self.inform(request, place),
+            RequestKind::Inform => self.inform(asker),
         }
     }
 
@@ -162,17 +175,20 @@ impl Engine {
     }
 
     /// RFC 2131 §4.3.1.
-    fn discover(&mut self, request: &Request, place: Place) -> Result<Action, Ignored> {
-        let applicant = self.applicant(request, place);
+    fn discover(&mut self, asker: Asker<'_>) -> Result<Action, Ignored> {
+        let Asker { request, place, .. } = asker;
+        let applicant = self.applicant(asker);
         let segment = &mut self.segments[place];
         let address = segment.choose(applicant, request.requested)?;
         segment.leases.offer(applicant.mac, address, self.config.offer_hold);
-        Ok(self.grant(ReplyKind::Offer, request, place, Grant { address, commit: None, is_told: true }))
+        Ok(self.grant(ReplyKind::Offer, asker, Grant { address, commit: None, is_told: true }))
     }
 
     /// RFC 2131 §4.3.2.
-    fn request(&mut self, request: &Request, place: Place) -> Result<Action, Ignored> {
-        let applicant = self.applicant(request, place);
+    fn request(&mut self, asker: Asker<'_>) -> Result<Action, Ignored> {
+        let Asker { request, place, classes } = asker;
+        let applicant = self.applicant(asker);
+        let lease = self.lease(place, classes);
         let mac = applicant.mac;
         let in_use = Some(request.client_address).filter(|address| !address.is_unspecified());
         let (asked, address) = match (request.server, request.requested) {
@@ -188,9 +204,9 @@ impl Engine {
         }
         match segment.entitled(address, applicant) {
             Ok(()) => {
-                let commit = segment.leases.bind(mac, address, request.hostname.clone(), segment.subnet.lease);
-                let (commit, is_told) = (Some(commit), asked != Asked::Renewing);
-                Ok(self.grant(ReplyKind::Ack, request, place, Grant { address, commit, is_told }))
+                let commit = Some(segment.leases.bind(mac, address, request.hostname.clone(), lease));
+                let is_told = asked != Asked::Renewing;
+                Ok(self.grant(ReplyKind::Ack, asker, Grant { address, commit, is_told }))
             }
             Err(reason) => Ok(self.refuse(request, place, address, reason)),
         }
@@ -213,7 +229,8 @@ impl Engine {
     }
 
     /// RFC 2131 §4.3.5: the client has its address from elsewhere, so neither `yiaddr` nor a lease time is filled in.
-    fn inform(&self, request: &Request, place: Place) -> Result<Action, Ignored> {
+    fn inform(&self, asker: Asker<'_>) -> Result<Action, Ignored> {
+        let Asker { request, place, .. } = asker;
         let address = request.client_address;
         if address.is_unspecified() {
             return Err(Ignored::NoAddress);
@@ -221,7 +238,7 @@ impl Engine {
         if !self.segments[place].leases.is_clients(address) {
             return Err(Ignored::ForeignClient(address));
         }
-        let message = reply::message(ReplyKind::Ack, request, &self.parameters(request, place, None));
+        let message = reply::message(ReplyKind::Ack, request, &self.parameters(asker, None));
         Ok(Action::Reply(Box::new(Reply {
             kind: ReplyKind::Ack,
             mac: request.mac(),
@@ -234,14 +251,27 @@ impl Engine {
         })))
     }
 
-    fn applicant(&self, request: &Request, place: Place) -> Applicant {
+    fn applicant<'a>(&self, Asker { request, place, classes }: Asker<'a>) -> Applicant<'a> {
         let mac = request.mac();
         let reserved = self.inventory.by_mac(mac).and_then(|machine| machine.address);
         let reservation = reserved.filter(|address| self.segments[place].leases.is_clients(*address));
-        Applicant { mac, reservation }
+        Applicant { mac, classes, reservation }
     }
 
-    fn grant(&self, kind: ReplyKind, request: &Request, place: Place, grant: Grant) -> Action {
+    /// The classes that the client is of, in their order.
+    fn classes(&self, request: &Request) -> Vec<usize> {
+        let classes = self.config.classes.iter().enumerate();
+        classes.filter(|(_, class)| class.members.selects(request)).map(|(at, _)| at).collect()
+    }
+
+    /// How long a client of these classes may use its address.
+    fn lease(&self, place: Place, classes: &[usize]) -> Duration {
+        let own = classes.iter().find_map(|class| self.config.classes[*class].lease);
+        own.unwrap_or(self.segments[place].subnet.lease)
+    }
+
+    fn grant(&self, kind: ReplyKind, asker: Asker<'_>, grant: Grant) -> Action {
+        let Asker { request, place, .. } = asker;
         let Grant { address, commit, is_told } = grant;
         let (mac, firmware) = (request.mac(), request.firmware());
         let what = match kind {
@@ -253,7 +283,7 @@ impl Engine {
             mac,
             firmware,
             address,
-            message: reply::message(kind, request, &self.parameters(request, place, Some(address))),
+            message: reply::message(kind, request, &self.parameters(asker, Some(address))),
             destination: destination(kind, request, place, Some(address)),
             commit,
             event: is_told.then_some((mac, what)),
@@ -274,18 +304,37 @@ impl Engine {
         }))
     }
 
-    fn parameters(&self, request: &Request, place: Place, address: Option<Ipv4Addr>) -> Parameters<'_> {
-        let (mac, firmware) = (request.mac(), request.firmware());
-        let machine = self.inventory.by_mac(mac);
+    fn parameters<'a>(&'a self, asker: Asker<'a>, address: Option<Ipv4Addr>) -> Parameters<'a> {
+        let Asker { request, place, classes } = asker;
+        let machine = self.inventory.by_mac(request.mac());
         let subnet = &self.segments[place].subnet;
+        let classes: Vec<_> = classes.iter().map(|class| &self.config.classes[*class]).collect();
         // RFC 2132 §9.2 counts in 32 bits, and RFC 2131 §3.3 takes the greatest value for eternity.
-        let seconds = subnet.lease.as_secs().min(u64::from(u32::MAX - 1)) as u32;
+        let seconds = self.lease(place, asker.classes).as_secs().min(u64::from(u32::MAX - 1)) as u32;
         Parameters {
             server: self.config.server,
             subnet,
             lease: address.map(|address| (address, seconds)),
             hostname: machine.map(|machine| machine.name.as_str()),
-            directions: boot::directions(machine.map(Arc::as_ref), &self.profiles, firmware, mac, self.config.base),
+            boot: self.boot(request, machine.map(Arc::as_ref), &classes),
+            settings: classes.iter().map(|class| &class.options).chain([&subnet.options]).collect(),
+        }
+    }
+
+    /// What the client is to boot: its class says it, except to a machine that is to boot from its disk.
+    fn boot(&self, request: &Request, machine: Option<&Machine>, classes: &[&Class]) -> BootFile {
+        let (mac, firmware) = (request.mac(), request.firmware());
+        let is_local = || {
+            let asker = boot::Asker { found: firmware.arch(), chosen: None };
+            machine.is_some() && boot::decide(machine, &self.profiles, &asker) == Boot::Local
+        };
+        match classes.iter().find_map(|class| class.boot_of(firmware)) {
+            Some(_) if is_local() => BootFile::None,
+            Some(boot) => BootFile::of_class(boot, request, self.config.server),
+            None => {
+                let directions = boot::directions(machine, &self.profiles, firmware, mac, self.config.base);
+                BootFile::directed(directions, self.config.server)
+            }
         }
     }
 }

@@ -51,6 +51,22 @@ impl FreeAddresses {
         }
     }
 
+    /// Takes out those of the range that are in.
+    pub(super) fn take_range(&mut self, range: &RangeInclusive<Ipv4Addr>) {
+        let (first, last) = (range.start().to_bits(), range.end().to_bits());
+        let before = self.ranges.range(..=last).rev().map(|(first, last)| (*first, *last));
+        let touched: Vec<_> = before.take_while(|(_, end)| *end >= first).collect();
+        for (start, end) in touched {
+            self.ranges.remove(&start);
+            if start < first {
+                self.ranges.insert(start, first - 1);
+            }
+            if end > last {
+                self.ranges.insert(last + 1, end);
+            }
+        }
+    }
+
     /// Puts the address in.
     pub(super) fn put(&mut self, address: Ipv4Addr) {
         let bits = address.to_bits();

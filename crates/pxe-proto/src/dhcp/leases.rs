@@ -11,18 +11,19 @@ use std::time::Duration;
 use lab_model::{MacAddr, MachineName};
 
 use super::pool::Pool;
-use super::{LeaseRecord, LeaseState, Refusal, Subnet, UnixSeconds};
+use super::{Class, LeaseRecord, LeaseState, Refusal, Subnet, UnixSeconds};
 
 /// All that is known of one subnet's addresses.
 ///
-/// An address of the pool that is neither the server's, nor the router's, nor reserved is in [`Pool`] one of those that can
+/// An address of a pool that is neither the server's, nor the router's, nor reserved is in its [`Pool`] one of those that can
 /// be given some time.
 #[derive(Debug)]
 pub(super) struct Leases {
     hosts: RangeInclusive<Ipv4Addr>,
     server: Ipv4Addr,
     router: Option<Ipv4Addr>,
-    pool: Pool,
+    /// First those of the classes, in their order; last the one for everybody.
+    pools: Vec<Pool>,
     reserved: BTreeSet<Ipv4Addr>,
     by_address: BTreeMap<Ipv4Addr, LeaseRecord>,
     by_mac: BTreeMap<MacAddr, Held>,
@@ -38,17 +39,19 @@ struct Held {
 
 impl Leases {
     /// No lease, and no reservation.
-    pub(super) fn new(subnet: &Subnet, server: Ipv4Addr) -> Self {
+    pub(super) fn new(subnet: &Subnet, classes: &[Class], server: Ipv4Addr) -> Self {
         let hosts = subnet.network.hosts();
-        let mut pool = Pool::new(&subnet.pool, &hosts);
-        for taken in [Some(server), subnet.router].into_iter().flatten() {
-            pool.take(taken, None);
+        let mut pools = Vec::with_capacity(classes.len() + 1);
+        for ranges in classes.iter().map(|class| &class.pool).chain([&subnet.pool]) {
+            let mut pool = Pool::new(ranges, &hosts, &pools);
+            [Some(server), subnet.router].into_iter().flatten().for_each(|taken| pool.take(taken, None));
+            pools.push(pool);
         }
         Self {
             hosts,
             server,
             router: subnet.router,
-            pool,
+            pools,
             reserved: BTreeSet::new(),
             by_address: BTreeMap::new(),
             by_mac: BTreeMap::new(),
@@ -69,7 +72,7 @@ impl Leases {
                 let before = record.expires;
                 record.expires = UnixSeconds(now.0.saturating_add(before.0.saturating_sub(record.granted.0)));
                 record.granted = now;
-                self.pool.move_end(before, record.expires, *address);
+                self.pools.iter_mut().for_each(|pool| pool.move_end(before, record.expires, *address));
             }
         }
         self.clock = now;
@@ -81,7 +84,7 @@ impl Leases {
         let changed: Vec<_> = before.symmetric_difference(&self.reserved).copied().collect();
         for address in changed {
             let expires = self.by_address.get(&address).map(|record| record.expires);
-            self.pool.take(address, expires);
+            self.take(address, expires);
             self.give(address, expires);
         }
         let stale = |record: &&LeaseRecord| {
@@ -99,14 +102,31 @@ impl Leases {
         self.hosts.contains(&address) && address != self.server
     }
 
-    /// Whether the pool has the address, for whomever.
+    /// Whether some pool has the address, for whomever.
     pub(super) fn is_in_pool(&self, address: Ipv4Addr) -> bool {
-        self.pool.contains(address) && address != self.server && Some(address) != self.router
+        self.pool_of(address).is_some()
     }
 
-    /// Whether there is a pool at all.
-    pub(super) fn has_pool(&self) -> bool {
-        !self.pool.is_empty()
+    /// Whether the client can have the address from a pool: one that is for everybody or for a class of its own, or that
+    /// it has the address from. One machine is of several classes within a minute, as firmware and as operating system.
+    pub(super) fn is_admitted(&self, address: Ipv4Addr, mac: MacAddr, classes: &[usize]) -> bool {
+        let own = [self.leased(mac), self.offered(mac)].contains(&Some(address));
+        self.pool_of(address).is_some_and(|pool| own || pool == self.pools.len() - 1 || classes.contains(&pool))
+    }
+
+    /// Whether there is any pool for a client of these classes.
+    pub(super) fn has_pool(&self, classes: &[usize]) -> bool {
+        self.pools_for(classes).any(|pool| !pool.is_empty())
+    }
+
+    fn pool_of(&self, address: Ipv4Addr) -> Option<usize> {
+        let is_taken = address == self.server || Some(address) == self.router;
+        self.pools.iter().position(|pool| pool.contains(address)).filter(|_| !is_taken)
+    }
+
+    /// The pools for a client of these classes, its own first.
+    fn pools_for(&self, classes: &[usize]) -> impl Iterator<Item = &Pool> {
+        classes.iter().filter_map(|class| self.pools.get(*class)).chain(self.pools.last())
     }
 
     /// Whether the address is reserved for some machine.
@@ -150,15 +170,17 @@ impl Leases {
         }
     }
 
-    /// An address of the pool for a machine that has none: one that nobody had yet, the same for the same machine as far
+    /// An address of a pool for a machine that has none: one that nobody had yet, the same for the same machine as far
     /// as possible, else the one that has been out of use for longest.
     ///
     /// The order also guards against a clock that was set forward, by which leases seem to have ended that have not.
-    pub(super) fn pick(&self, mac: MacAddr) -> Option<Ipv4Addr> {
-        self.pool.unused(mac).or_else(|| {
-            let address = self.pool.first_to_end()?;
-            self.by_address.get(&address).filter(|record| !record.is_active(self.clock))?;
-            Some(address)
+    pub(super) fn pick(&self, mac: MacAddr, classes: &[usize]) -> Option<Ipv4Addr> {
+        self.pools_for(classes).find_map(|pool| {
+            pool.unused(mac).or_else(|| {
+                let address = pool.first_to_end()?;
+                self.by_address.get(&address).filter(|record| !record.is_active(self.clock))?;
+                Some(address)
+            })
         })
     }
 
@@ -256,7 +278,7 @@ impl Leases {
     fn put(&mut self, record: LeaseRecord) {
         let LeaseRecord { mac, address, state, expires, .. } = record;
         let old = self.by_address.insert(address, record);
-        self.pool.take(address, old.as_ref().map(|old| old.expires));
+        self.take(address, old.as_ref().map(|old| old.expires));
         if let Some(old) = old {
             self.detach(old.mac, address);
         }
@@ -271,19 +293,24 @@ impl Leases {
     /// Drops what is known of the address.
     fn forget(&mut self, address: Ipv4Addr) {
         let Some(record) = self.by_address.remove(&address) else { return };
-        self.pool.take(address, Some(record.expires));
+        self.take(address, Some(record.expires));
         self.detach(record.mac, address);
         self.give(address, None);
     }
 
     /// Puts the address among those that can be given some time, if it is one of them; `expires` is when its record ends.
     fn give(&mut self, address: Ipv4Addr, expires: Option<UnixSeconds>) {
-        if !self.is_in_pool(address) || self.is_reserved(address) {
-            return;
-        }
+        let Some(pool) = self.pool_of(address).filter(|_| !self.is_reserved(address)) else { return };
         match expires {
-            Some(expires) => self.pool.end(expires, address),
-            None => self.pool.free(address),
+            Some(expires) => self.pools[pool].end(expires, address),
+            None => self.pools[pool].free(address),
+        }
+    }
+
+    /// Takes the address out from among those; `expires` is what [`Leases::give`] was told.
+    fn take(&mut self, address: Ipv4Addr, expires: Option<UnixSeconds>) {
+        if let Some(pool) = self.pool_of(address) {
+            self.pools[pool].take(address, expires);
         }
     }
 

@@ -12,14 +12,18 @@
 //! Deliberately not here: sockets and the clock, which file a machine boots ([`crate::boot`] decides), addresses for
 //! clients that are not on Ethernet, BOOTP without DHCP, and several subnets on one link.
 
+mod boot_file;
+mod class;
 mod client;
 mod config;
 mod destination;
+mod domain_names;
 mod engine;
 mod free;
 mod guard;
 mod hostname;
 mod ignored;
+mod known;
 mod layout;
 mod lease;
 mod leases;
@@ -31,13 +35,17 @@ mod relay_agent;
 mod reply;
 mod request;
 mod segment;
+mod settings;
 
+pub use class::{Class, ClassBoot, Patterns, Selector};
 pub use client::Client;
 pub use config::{Config, Subnet};
 pub use destination::Destination;
 pub use engine::{Action, Change, Engine};
 pub use ignored::Ignored;
+pub use known::{KNOWN_OPTIONS, Kind, KnownOption};
 pub use lease::{LeaseRecord, LeaseState, UnixSeconds};
 pub use refusal::Refusal;
 pub use reply::{Reply, ReplyKind};
 pub use request::{Request, RequestKind};
+pub use settings::Settings;

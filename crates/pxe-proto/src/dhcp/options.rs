@@ -52,6 +52,8 @@ pub(super) mod code {
     pub(in crate::dhcp) const RELAY_AGENT: u8 = 82;
     /// RFC 4578 §2.1.
     pub(in crate::dhcp) const ARCHITECTURE: u8 = 93;
+    /// RFC 4578 §2.3.
+    pub(in crate::dhcp) const UUID: u8 = 97;
     /// RFC 3011 §2.
     pub(in crate::dhcp) const SUBNET_SELECTION: u8 = 118;
     /// The range that iPXE uses for its own settings, encapsulated.
@@ -87,10 +89,18 @@ impl Options {
         self.all.push(Written { code, data: data.to_vec(), is_padded: true });
     }
 
+    /// Has the option say this, whether or not it says something already.
+    pub(super) fn set(&mut self, code: u8, data: &[u8]) {
+        match self.all.iter_mut().find(|written| written.code == code) {
+            Some(written) => written.data = data.to_vec(),
+            None => self.push(code, data),
+        }
+    }
+
     /// Has what the client wants behind what it needs, in the order in which it asks (RFC 2132 §9.8), and leaves out what
     /// it does not ask for.
-    pub(super) fn order(&mut self, needed: &[u8], wanted: &[u8]) {
-        let place = |written: &Written| match needed.contains(&written.code) {
+    pub(super) fn order(&mut self, needed: impl Fn(u8) -> bool, wanted: &[u8]) {
+        let place = |written: &Written| match needed(written.code) {
             true => Some(0),
             false => wanted.iter().position(|code| *code == written.code).map(|at| at + 1),
         };
@@ -155,7 +165,10 @@ mod tests {
         options.push_padded(code::BOOT_FILE, b"f");
         options.push(code::HOST_NAME, b"web");
 
-        options.order(&[code::SERVER, code::BOOT_FILE], &[code::HOST_NAME, code::ROUTER, code::DOMAIN]);
+        options.order(
+            |code| [code::SERVER, code::BOOT_FILE].contains(&code),
+            &[code::HOST_NAME, code::ROUTER, code::DOMAIN],
+        );
 
         let expected =
             [&[54, 4, 10, 77, 0, 1, 67, 1, b'f', 0][..], &[12, 3, b'w', b'e', b'b', 15, 3, b'l', b'a', b'b']];

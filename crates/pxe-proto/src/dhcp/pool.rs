@@ -21,10 +21,11 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// The addresses of these ranges that are among `hosts`, all of them free.
-    pub(super) fn new(ranges: &[RangeInclusive<Ipv4Addr>], hosts: &RangeInclusive<Ipv4Addr>) -> Self {
+    /// The addresses of these ranges that are among `hosts` and in none of the other pools, all of them free.
+    pub(super) fn new(ranges: &[RangeInclusive<Ipv4Addr>], hosts: &RangeInclusive<Ipv4Addr>, others: &[Self]) -> Self {
         let clipped = ranges.iter().map(|range| *range.start().max(hosts.start())..=*range.end().min(hosts.end()));
-        let free = FreeAddresses::new(clipped);
+        let mut free = FreeAddresses::new(clipped);
+        others.iter().flat_map(|other| &other.ranges).for_each(|range| free.take_range(range));
         Self { ranges: free.ranges().collect(), free, ending: BTreeSet::new() }
     }
 
@@ -100,7 +101,7 @@ mod tests {
 
     #[test]
     fn several_ranges_are_one_pool() {
-        let pool = Pool::new(&[range(20, 22), range(10, 11), range(21, 23), range(250, 255)], &range(1, 254));
+        let pool = Pool::new(&[range(20, 22), range(10, 11), range(21, 23), range(250, 255)], &range(1, 254), &[]);
 
         assert_eq!(pool.ranges, [range(10, 11), range(20, 23), range(250, 254)]);
         let has = |last: u8| pool.contains(host(last));
@@ -109,8 +110,18 @@ mod tests {
     }
 
     #[test]
+    fn two_pools_have_no_address_in_common() {
+        let hosts = range(1, 254);
+        let first = Pool::new(&[range(10, 19), range(30, 39)], &hosts, &[]);
+
+        let second = Pool::new(&[range(5, 12), range(14, 15), range(18, 31), range(50, 50)], &hosts, &[first]);
+
+        assert_eq!(second.ranges, [range(5, 9), range(20, 29), range(50, 50)]);
+    }
+
+    #[test]
     fn every_address_of_every_range_is_given() {
-        let mut pool = Pool::new(&[range(10, 11), range(20, 23)], &range(1, 254));
+        let mut pool = Pool::new(&[range(10, 11), range(20, 23)], &range(1, 254), &[]);
         let mut given = BTreeSet::new();
 
         while let Some(address) = pool.unused(MacAddr::new([2, 0, 0, 0, 0, given.len() as u8])) {

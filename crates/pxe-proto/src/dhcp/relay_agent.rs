@@ -16,6 +16,12 @@ pub(super) struct RelayAgent {
     pub(super) server: Option<Ipv4Addr>,
 }
 
+/// RFC 3046 §3.1.
+const CIRCUIT_ID: u8 = 1;
+
+/// RFC 3046 §3.2.
+const REMOTE_ID: u8 = 2;
+
 /// RFC 3527 §3.
 const LINK_SELECTION: u8 = 5;
 
@@ -31,6 +37,16 @@ impl RelayAgent {
         };
         let (link, server) = (address(LINK_SELECTION), address(SERVER_IDENTIFIER_OVERRIDE));
         Self { bytes: bytes.to_vec(), link, server }
+    }
+
+    /// Which of its circuits the agent has the message from.
+    pub(super) fn circuit_id(&self) -> Option<&[u8]> {
+        sub_option(&self.bytes, CIRCUIT_ID)
+    }
+
+    /// Whom the agent has the message from.
+    pub(super) fn remote_id(&self) -> Option<&[u8]> {
+        sub_option(&self.bytes, REMOTE_ID)
     }
 }
 

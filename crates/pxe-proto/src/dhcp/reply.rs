@@ -1,13 +1,14 @@
 //! A reply: its message byte by byte, and what goes with it.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use lab_model::{Firmware, MacAddr, What};
 
+use super::boot_file::BootFile;
 use super::layout::{Layout, Spare};
 use super::options::{Options, code};
-use super::{Destination, LeaseRecord, Refusal, Request, Subnet, guard};
-use crate::boot::Directions;
+use super::{Destination, LeaseRecord, Refusal, Request, Settings, Subnet, guard};
 
 /// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,12 +83,14 @@ pub(super) struct Parameters<'a> {
     /// The address in `yiaddr`, with the length of its lease in seconds; `None` in the answer to a DHCPINFORM.
     pub(super) lease: Option<(Ipv4Addr, u32)>,
     pub(super) hostname: Option<&'a str>,
-    pub(super) directions: Directions,
+    pub(super) boot: BootFile,
+    /// What is said in place of what the server would say by itself; the first that sets an option counts.
+    pub(super) settings: Vec<&'a Settings>,
 }
 
 /// Writes a DHCPOFFER or DHCPACK (RFC 2131 §4.3.1, table 3).
 pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameters<'_>) -> Vec<u8> {
-    let Parameters { server, subnet, lease, hostname, directions } = parameters;
+    let Parameters { server, subnet, lease, hostname, boot, settings } = parameters;
     let mut options = Options::default();
     options.push(code::MESSAGE_TYPE, &[kind.wire()]);
     options.push(code::SERVER, &identifier(*server, request).octets());
@@ -99,18 +102,14 @@ pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameter
     }
     options.push(code::SUBNET_MASK, &subnet.network.netmask().octets());
     echo(&mut options, request);
-    let mut file = "";
-    match directions {
-        Directions::Nowhere => (),
-        Directions::Tftp(program) => {
-            file = program.file_name();
-            boot_file(&mut options, file);
-        }
-        Directions::Http(url) => {
+    match boot {
+        BootFile::None => (),
+        BootFile::Http { url, .. } => {
             options.push(code::VENDOR_CLASS, b"HTTPClient");
             boot_file(&mut options, url);
         }
-        Directions::Script(url) => boot_file(&mut options, url),
+        BootFile::Tftp { name, .. } => boot_file(&mut options, name),
+        BootFile::Script { url, .. } => boot_file(&mut options, url),
     }
     if request.firmware() == Firmware::Ipxe {
         // `no-pxedhcp`, setting 176 within option 175: without it iPXE waits three seconds for a ProxyDHCP server.
@@ -119,7 +118,7 @@ pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameter
     if let Some(router) = subnet.router {
         options.push(code::ROUTER, &router.octets());
     }
-    if !file.is_empty() {
+    if let BootFile::Tftp { server, .. } = boot {
         options.push(code::TFTP_SERVER, server.to_string().as_bytes());
     }
     options.push(code::DNS, &subnet.dns.iter().flat_map(Ipv4Addr::octets).collect::<Vec<_>>());
@@ -128,8 +127,12 @@ pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameter
     if subnet.network.prefix() < 31 {
         options.push(code::BROADCAST, &subnet.network.broadcast().octets());
     }
+    let set: BTreeMap<_, _> =
+        settings.iter().rev().flat_map(|settings| settings.iter()).map(|setting| (setting.code, setting)).collect();
+    set.values().for_each(|setting| options.set(setting.code, &setting.data));
     if let Some(wanted) = request.wanted() {
-        options.order(&NEEDED, wanted);
+        let always = |code| set.get(&code).is_some_and(|setting| setting.is_always_sent);
+        options.order(|code| NEEDED.contains(&code) || always(code), wanted);
     }
 
     let mut header = Header::of(request);
@@ -139,11 +142,16 @@ pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameter
     if let Some((address, _)) = lease {
         header.put(16, &address.octets());
     }
-    if *directions != Directions::Nowhere {
-        header.put(20, &server.octets());
-    }
-    if file.len() < guard::FILE.len() {
-        header.put(guard::FILE.start, file.as_bytes());
+    match boot {
+        BootFile::None => (),
+        BootFile::Tftp { server, name } => {
+            header.put(20, &server.octets());
+            // With its terminating zero.
+            if name.len() < guard::FILE.len() {
+                header.put(guard::FILE.start, name.as_bytes());
+            }
+        }
+        BootFile::Http { server, .. } | BootFile::Script { server, .. } => header.put(20, &server.octets()),
     }
     finish(header, &options, request)
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use lab_model::MacAddr;
 
 use super::leases::Leases;
-use super::{Ignored, Refusal, Subnet};
+use super::{Class, Ignored, Refusal, Subnet};
 
 /// A subnet, with its leases.
 #[derive(Debug)]
@@ -16,32 +16,34 @@ pub(super) struct Segment {
 
 /// Who wants an address.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Applicant {
+pub(super) struct Applicant<'a> {
     pub(super) mac: MacAddr,
+    /// The classes that it is of, by their place in the configuration.
+    pub(super) classes: &'a [usize],
     /// The address reserved for it on this subnet.
     pub(super) reservation: Option<Ipv4Addr>,
 }
 
 impl Segment {
-    pub(super) fn new(subnet: Subnet, server: Ipv4Addr) -> Self {
-        let leases = Leases::new(&subnet, server);
+    pub(super) fn new(subnet: Subnet, classes: &[Class], server: Ipv4Addr) -> Self {
+        let leases = Leases::new(&subnet, classes, server);
         Self { subnet, leases }
     }
 
     /// The address to offer, in the order of RFC 2131 §4.3.1: what the client has or had, what it asks for, what is left.
-    pub(super) fn choose(&self, applicant: Applicant, wish: Option<Ipv4Addr>) -> Result<Ipv4Addr, Ignored> {
-        let Applicant { mac, reservation } = applicant;
+    pub(super) fn choose(&self, applicant: Applicant<'_>, wish: Option<Ipv4Addr>) -> Result<Ipv4Addr, Ignored> {
+        let Applicant { mac, classes, reservation } = applicant;
         let wanted = [reservation, self.leases.leased(mac), self.leases.offered(mac), wish];
         let wanted = wanted.into_iter().flatten().find(|address| self.permitted(*address, applicant).is_ok());
-        if !self.leases.has_pool() && wanted.is_none() {
+        if !self.leases.has_pool(classes) && wanted.is_none() {
             return Err(Ignored::NoPool(mac));
         }
-        wanted.or_else(|| self.leases.pick(mac)).ok_or(Ignored::PoolExhausted(mac))
+        wanted.or_else(|| self.leases.pick(mac, classes)).ok_or(Ignored::PoolExhausted(mac))
     }
 
     /// Whether the client can have the address it asks for, considering also what it has.
-    pub(super) fn entitled(&self, address: Ipv4Addr, applicant: Applicant) -> Result<(), Refusal> {
-        let Applicant { mac, reservation } = applicant;
+    pub(super) fn entitled(&self, address: Ipv4Addr, applicant: Applicant<'_>) -> Result<(), Refusal> {
+        let Applicant { mac, reservation, .. } = applicant;
         self.permitted(address, applicant)?;
         let expected = [reservation, self.leases.offered(mac)].contains(&Some(address));
         match self.leases.leased(mac) {
@@ -53,7 +55,8 @@ impl Segment {
     }
 
     /// Whether the address could be given to the client.
-    fn permitted(&self, address: Ipv4Addr, Applicant { mac, reservation }: Applicant) -> Result<(), Refusal> {
+    fn permitted(&self, address: Ipv4Addr, applicant: Applicant<'_>) -> Result<(), Refusal> {
+        let Applicant { mac, classes, reservation } = applicant;
         if !self.leases.is_clients(address) {
             return Err(Refusal::ForeignNetwork);
         }
@@ -62,7 +65,7 @@ impl Segment {
             Some(reserved) if reserved == address => Ok(()),
             Some(reserved) if self.leases.vacant(reserved, mac).is_ok() => Err(Refusal::Reserved(reserved)),
             _ if self.leases.is_reserved(address) => Err(Refusal::ReservedForAnother),
-            _ if !self.leases.is_in_pool(address) => Err(Refusal::NotInPool),
+            _ if !self.leases.is_admitted(address, mac, classes) => Err(Refusal::NotInPool),
             _ => Ok(()),
         }
     }

@@ -6,6 +6,7 @@ use pxe_proto::dhcp::{Action, Config, Ignored, Request};
 
 use crate::answer::Answer;
 use crate::boots::packets;
+use crate::classes::classes;
 use crate::lan::{Lan, config, host, machines};
 use crate::packet::{DISCOVER, Packet, mac};
 use crate::relays::three;
@@ -129,7 +130,8 @@ proptest! {
 /// Whatever the datagram says, however often and in any configuration: no panic, and an answer within its limits.
 fn check(datagram: &[u8]) -> Result<(), TestCaseError> {
     check_with(config(), datagram)?;
-    check_with(three(), datagram)
+    check_with(three(), datagram)?;
+    check_with(classes(), datagram)
 }
 
 fn check_with(config: Config, datagram: &[u8]) -> Result<(), TestCaseError> {

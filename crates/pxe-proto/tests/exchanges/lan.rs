@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lab_model::{DefinitionFile, Inventory, MacAddr, Networks};
-use pxe_proto::dhcp::{Action, Change, Config, Engine, Ignored, LeaseRecord, ReplyKind, Request, Subnet};
+use pxe_proto::dhcp::{Action, Change, Config, Engine, Ignored, LeaseRecord, ReplyKind, Request, Settings, Subnet};
 
 use crate::answer::Answer;
 use crate::packet::{DISCOVER, Packet, mac};
@@ -31,11 +31,13 @@ pub(crate) fn config() -> Config {
         router: Some(host(1)),
         dns: vec![host(1)],
         domain: Some("pvmlab.local".to_owned()),
+        options: Settings::default(),
     };
     Config {
         server: host(1),
         lab,
         relayed: Vec::new(),
+        classes: Vec::new(),
         offer_hold: OFFER_HOLD,
         decline_hold: DECLINE_HOLD,
         authoritative: true,

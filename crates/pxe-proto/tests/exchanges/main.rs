@@ -4,6 +4,7 @@
 
 mod answer;
 mod boots;
+mod classes;
 mod destinations;
 mod discover;
 mod giving_back;

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use pxe_proto::dhcp::{Config, Destination, Ignored, ReplyKind, Subnet};
+use pxe_proto::dhcp::{Config, Destination, Ignored, ReplyKind, Settings, Subnet};
 
 use crate::lan::{LEASE, Lan, config, host, inventory, machines};
 use crate::packet::{DECLINE, DISCOVER, INFORM, Packet, RELEASE, REQUEST, mac};
@@ -198,6 +198,7 @@ pub(crate) fn three() -> Config {
         router: Some(NORTH),
         dns: vec![far(78, 53)],
         domain: Some("north.lab".to_owned()),
+        options: Settings::default(),
     };
     let south = Subnet {
         network: "10.79.0.0/23".parse().expect("a network"),
