@@ -49,6 +49,7 @@ impl Clone {
             ip: address.to_string(),
             // There is no next free one as there is of IPv4.
             ipv6: String::new(),
+            once: None,
             subnetv6: String::new(),
             ..definition.clone()
         };

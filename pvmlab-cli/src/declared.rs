@@ -237,3 +237,18 @@ fn of_target(name: &MachineName, declared: &DeclaredTarget, folder: &Path, ui: U
 fn parsed<T: FromStr<Err: Display>>(text: Option<&str>, key: &str) -> Result<Option<T>> {
     text.map(|text| text.parse().map_err(|error| Failure::new(Kind::Usage, format!("{key}: {error}")))).transpose()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_example_names_files_that_are_there() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/lab");
+        let file = LabFile::read(&folder.join("lab.toml")).expect("a lab");
+
+        let declared = machines(&file, &folder, Ui { json: false, quiet: true }).expect("machines");
+
+        assert!(declared.iter().any(|machine| machine.wanted.cloud_init.user_data.is_some()));
+    }
+}

@@ -105,6 +105,7 @@ impl Shipped {
         shipped!("fedora-kickstart", "ks.cfg.j2"),
         shipped!("menu"),
         shipped!("netboot-xyz", "boot.ipxe"),
+        shipped!("rescue"),
         shipped!("ubuntu-autoinstall", "user-data.j2", "meta-data.j2", "vendor-data.j2"),
     ];
 }

@@ -40,6 +40,7 @@ pub fn describe(what: &What) -> String {
         What::Transfer { file, bytes, milliseconds } => format!("fetched {file}: {bytes} bytes in {milliseconds} ms"),
         What::TransferFailed { file, reason } => format!("did not get {file}: {reason}"),
         What::Script { boot } => format!("iPXE has its script: {boot}"),
+        What::Once { .. } => "has what it was to boot once".to_owned(),
         What::Fetch { file, bytes } => format!("fetched {}: {bytes} bytes", fetched(*file)),
         What::FetchAborted { file, bytes } => format!("broke off fetching {} after {bytes} bytes", fetched(*file)),
         What::FetchRefused { file, reason } => format!("was refused {}: {reason}", fetched(*file)),

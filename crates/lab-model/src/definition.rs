@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Arch, CloudInit, Document, ImageName, MacAddr, MachineName, ProfileName};
+use crate::{Arch, CloudInit, Document, ImageName, MacAddr, MachineName, Once, ProfileName};
 
 /// A machine as written; every value has its type, but nothing has been checked against the network or other machines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,9 @@ pub struct Definition {
     /// What it boots from the network; without it the first profile that is for machines like it, else `distro` is installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<ProfileName>,
+    /// What its next boot from the network takes instead of all that, whether or not it has `pxeboot`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub once: Option<Once>,
     /// Values of its own for the templates of its profile.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vars: BTreeMap<String, String>,
@@ -152,6 +155,7 @@ impl Definition {
             pxeboot: false,
             distro: None,
             profile: None,
+            once: None,
             vars: BTreeMap::new(),
             ssh_key: String::new(),
             kernel: String::new(),

@@ -75,6 +75,11 @@ pub enum What {
         /// What the script tells it to do: `install`, `local`, `unknown`, `refuse`.
         boot: String,
     },
+    /// Its script was what its definition has for one time alone.
+    Once {
+        /// Which time.
+        number: u64,
+    },
     /// It fetched a file over HTTP to the end: the last byte has left the server's hands.
     Fetch {
         /// Which file.
@@ -205,6 +210,7 @@ impl What {
             Self::Transfer { file, .. } if file.ends_with(".ipxe") => None,
             Self::Transfer { .. } => Some(Stage::BootProgram),
             Self::Script { .. } => Some(Stage::Script),
+            Self::Once { .. } => None,
             Self::Fetch { file: FetchedFile::BootProgram, .. } => Some(Stage::BootProgram),
             Self::Fetch { file: FetchedFile::Kernel, .. } => Some(Stage::Kernel),
             Self::Fetch { file: FetchedFile::Initrd, .. } => Some(Stage::Initrd),
@@ -229,7 +235,7 @@ impl What {
             Self::Nak { reason, .. } | Self::TransferFailed { reason, .. } => Some(reason),
             Self::Installer(report) => report.failure.as_deref(),
             Self::Offer { .. } | Self::Ack { .. } | Self::Decline { .. } | Self::Transfer { .. } => None,
-            Self::Script { .. } | Self::Fetch { .. } | Self::FetchAborted { .. } => None,
+            Self::Script { .. } | Self::Once { .. } | Self::Fetch { .. } | Self::FetchAborted { .. } => None,
             // Whom it is not for is kept from a file by this, and nobody from booting.
             Self::FetchRefused { .. } | Self::Up => None,
         }

@@ -26,6 +26,7 @@ mod name;
 mod network;
 mod network6;
 mod networks;
+mod once;
 mod status;
 
 pub use arch::{Arch, NotArch};
@@ -51,6 +52,7 @@ pub use name::{ImageName, InvalidName, MachineName, ProfileName};
 pub use network::{Ipv4Net, NotIpv4Net};
 pub use network6::{Ipv6Net, NotIpv6Net};
 pub use networks::Networks;
+pub use once::Once;
 pub use status::{
     BootReport, DnsHealth, Health, LabStatus, MachineReport, MachineStatus, NameServerHealth, ReachedStage,
 };

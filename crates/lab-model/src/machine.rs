@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::definition::{AfterInstall, Definition, Role};
-use crate::{Arch, CloudInit, DiskName, ImageName, MacAddr, MachineName, Networks, NotDiskName, ProfileName};
+use crate::{Arch, CloudInit, DiskName, ImageName, MacAddr, MachineName, Networks, NotDiskName, Once, ProfileName};
 
 /// A machine of the lab. Whoever holds one need not check it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Machine {
     pub image: Option<ImageName>,
     /// The profile that its definition names.
     pub profile: Option<ProfileName>,
+    /// What it boots one time instead.
+    pub once: Option<Once>,
     /// Values of its own for the templates of its profile.
     pub vars: BTreeMap<String, String>,
     /// The public keys that may log in, one `authorized_keys` line each.
@@ -98,7 +100,7 @@ impl Machine {
             }
         }
         let ipv6 = parse_address(&definition.ipv6, 128).ok_or_else(|| Invalid::Ipv6(definition.ipv6.clone()))?;
-        let image = definition.distro.clone().filter(|_| definition.pxeboot);
+        let image = definition.distro.clone().filter(|_| definition.pxeboot || definition.once.is_some());
         let profile = definition.profile.clone().filter(|_| definition.pxeboot);
         if definition.pxeboot && image.is_none() && profile.is_none() {
             return Err(Invalid::NoImage);
@@ -117,6 +119,7 @@ impl Machine {
             network_boot: definition.pxeboot,
             image,
             profile,
+            once: definition.once.clone(),
             vars: definition.vars.clone(),
             ssh_keys: ssh_keys(&definition.ssh_key).map_err(Invalid::SshKey)?,
             disk,

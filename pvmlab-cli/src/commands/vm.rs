@@ -1,5 +1,6 @@
 //! `pvmlab vm …`: the machines of the lab.
 
+pub(crate) mod boot;
 pub(crate) mod clean;
 pub(crate) mod clone;
 pub(crate) mod console;
@@ -29,6 +30,7 @@ pub(crate) enum Vm {
     #[command(visible_alias = "ls")]
     List(list::List),
     Start(start::Start),
+    Boot(boot::Boot),
     Stop(stop::Stop),
     Reinstall(reinstall::Reinstall),
     Console(console::Console),
@@ -49,6 +51,7 @@ impl Vm {
             Self::Create(create) => create.run(home, ui)?,
             Self::List(list) => list.run(home, ui)?,
             Self::Start(start) => start.run(home, ui)?,
+            Self::Boot(boot) => boot.run(home, ui)?,
             Self::Stop(stop) => stop.run(home, ui)?,
             Self::Reinstall(reinstall) => reinstall.run(home, ui)?,
             Self::Console(console) => console.run(home, ui)?,

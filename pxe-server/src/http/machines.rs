@@ -62,11 +62,12 @@ impl<'a> View<'a> {
     fn status(&self, mac: MacAddr, machine: Option<&Machine>) -> MachineStatus {
         let timeline = self.timelines.of(mac).map(|timeline| &**timeline);
         let attempt = timeline.and_then(Timeline::latest);
-        let boot = boot::decide(machine, &self.profiles, &Asker::default());
+        let once = timeline.and_then(Timeline::once);
+        let boot = boot::decide(machine, &self.profiles, &Asker { once, ..Asker::default() });
         let image = boot.image();
         let found = image.and_then(|(image, arch)| self.state.images.borrow().image(image, arch).cloned());
         let manifest = found.as_deref().map(|image| &image.manifest);
-        let circumstances = Circumstances { machine, profiles: &self.profiles, manifest };
+        let circumstances = Circumstances { machine, profiles: &self.profiles, manifest, once };
         let diagnosis = diagnose(timeline, circumstances, self.now);
         MachineStatus {
             name: machine.map(|machine| machine.name.clone()),

@@ -7,7 +7,7 @@ use axum::extract::{self, State as Extract};
 use axum::response::{IntoResponse, Response};
 use http::{Method, header};
 use lab_model::{MacAddr, ProfileName, What};
-use pxe_proto::boot::{self, Asker, Scene};
+use pxe_proto::boot::{self, Asker, Boot, Scene};
 use serde::Deserialize;
 use tracing::info;
 
@@ -34,7 +34,9 @@ pub(super) async fn script(
 
     let machine = state.inventory.borrow().by_mac(mac).cloned();
     let profiles = state.profiles.borrow().clone();
-    let asker = Asker { found: arch.as_deref().and_then(boot::built_for), chosen };
+    let once = state.journal.snapshot().of(mac).and_then(|timeline| timeline.once());
+    let is_chosen = chosen.is_some();
+    let asker = Asker { found: arch.as_deref().and_then(boot::built_for), chosen, once };
     let boot = boot::decide(machine.as_deref(), &profiles, &asker);
     let image = boot.image().and_then(|(image, arch)| state.images.borrow().image(image, arch).cloned());
     let manifest = image.as_deref().map(|image| &image.manifest);
@@ -56,6 +58,12 @@ pub(super) async fn script(
         info!(machine = name, %mac, stage = "script", boot = boot.word(), "boot script");
         if let Some(mac) = client.machine(Some(mac), &state) {
             state.journal.record(mac, What::Script { boot: boot.word().to_owned() });
+            let once = machine.as_ref().and_then(|machine| machine.once.as_ref());
+            // What it cannot have, it has not had.
+            let has = !matches!(boot, Boot::Local | Boot::Refuse(_)) && (manifest.is_some() || boot.image().is_none());
+            if let Some(once) = once.filter(|_| has && !is_chosen) {
+                state.journal.record(mac, What::Once { number: once.number });
+            }
         }
     }
     Ok(ipxe(text))

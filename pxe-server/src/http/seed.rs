@@ -78,8 +78,10 @@ pub(super) fn remote(machine: &Machine, state: &State) -> RemoteFile {
 /// Asks whether the machine may still have its seed; the timeline says why it may not.
 fn check_due(machine: &Machine, state: &State) -> Result<(), Refusal> {
     let timelines = state.journal.snapshot();
-    let handover = timelines.of(machine.mac).map(|timeline| timeline.handover()).unwrap_or_default();
-    let boot = boot::decide(Some(machine), &state.profiles.borrow(), &Asker::default());
+    let timeline = timelines.of(machine.mac);
+    let handover = timeline.map(|timeline| timeline.handover()).unwrap_or_default();
+    let once = timeline.and_then(|timeline| timeline.once());
+    let boot = boot::decide(Some(machine), &state.profiles.borrow(), &Asker { once, ..Asker::default() });
     handover.check(&boot).map_err(|handed_over| {
         let reason = handed_over.to_string();
         info!(machine = %machine.name, mac = %machine.mac, reason, "seed refused");

@@ -17,6 +17,8 @@ pub struct Circumstances<'a> {
     pub profiles: &'a Profiles,
     /// The manifest of the image that it boots; `None` where the server does not have it, or it boots none.
     pub manifest: Option<&'a ImageManifest>,
+    /// The number of the latest [`lab_model::Once`] that it has had.
+    pub once: Option<u64>,
 }
 
 /// Why a boot got no further.
@@ -71,7 +73,7 @@ fn refused(attempt: &Attempt, circumstances: Circumstances<'_>) -> Option<Diagno
 impl Circumstances<'_> {
     /// What the machine is to boot; `found` is the processor that asked.
     fn boot(&self, found: Option<Arch>) -> Boot {
-        decide(self.machine, self.profiles, &Asker { found, chosen: None }).with(self.manifest)
+        decide(self.machine, self.profiles, &Asker { found, once: self.once, chosen: None }).with(self.manifest)
     }
 
     /// What keeps this from being booted, which is known before anybody asks for it.
@@ -350,7 +352,7 @@ mod tests {
         }
         let now = second(events.len() as i64 - 1 + silence);
         let manifest = image_available.then(|| manifest(&[]));
-        let circumstances = Circumstances { machine, profiles, manifest: manifest.as_ref() };
+        let circumstances = Circumstances { machine, profiles, manifest: manifest.as_ref(), once: None };
         diagnose(timelines.of(MAC).map(|timeline| &**timeline), circumstances, now)
     }
 

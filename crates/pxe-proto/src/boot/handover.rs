@@ -51,7 +51,11 @@ impl Handover {
                 Phase::Start | Phase::Network | Phase::Config | Phase::Disk | Phase::Write | Phase::Verify => self,
             },
             What::Offer { .. } | What::Ack { .. } | What::Nak { .. } | What::Decline { .. } => self,
-            What::Transfer { .. } | What::TransferFailed { .. } | What::Script { .. } | What::Up => self,
+            What::Transfer { .. }
+            | What::TransferFailed { .. }
+            | What::Script { .. }
+            | What::Once { .. }
+            | What::Up => self,
             What::Fetch { .. } | What::FetchAborted { .. } | What::FetchRefused { .. } => self,
         }
     }

@@ -106,6 +106,8 @@ pub struct Asker {
     pub found: Option<Arch>,
     /// The profile that was chosen from a menu.
     pub chosen: Option<ProfileName>,
+    /// The number of the latest [`lab_model::Once`] that the machine has had.
+    pub once: Option<u64>,
 }
 
 /// Where a DHCP reply sends a machine for the first file of its boot.
@@ -125,8 +127,15 @@ pub enum Directions {
 /// Says what the machine boots: `machine` is what the inventory has of it.
 pub fn decide(machine: Option<&Machine>, profiles: &Profiles, asker: &Asker) -> Boot {
     let Some(machine) = machine else { return Boot::Unknown };
-    if machine.role != Role::Target || !machine.network_boot {
+    if machine.role != Role::Target {
         return Boot::Local;
+    }
+    match &machine.once {
+        None if !machine.network_boot => return Boot::Local,
+        // Not what is defined otherwise: a machine that was only to be looked at would be installed. A choice from a menu is the
+        // rest of the same boot.
+        Some(once) if asker.once == Some(once.number) && asker.chosen.is_none() => return Boot::Local,
+        None | Some(_) => {}
     }
     let name = machine.name.clone();
     if let Some(found) = asker.found.filter(|found| *found != machine.arch) {
@@ -198,7 +207,8 @@ pub fn directions(
     mac: MacAddr,
     base: BaseUrl,
 ) -> Directions {
-    let asker = Asker { found: firmware.arch(), chosen: None };
+    // Whether it had its one boot already, its script says: a boot program that goes on to the disk costs little.
+    let asker = Asker { found: firmware.arch(), ..Asker::default() };
     if decide(machine, profiles, &asker) == Boot::Local {
         return Directions::Nowhere;
     }
@@ -340,7 +350,7 @@ mod tests {
         let machine = |profile: &str| machine(&format!("arch = 'aarch64'\npxeboot = true\nprofile = '{profile}'"));
         let boots = |profile: &str, chosen: Option<&str>| {
             let chosen = chosen.map(|name| name.parse().expect("a name"));
-            decide(Some(&machine(profile)), &profiles, &Asker { found: None, chosen })
+            decide(Some(&machine(profile)), &profiles, &Asker { chosen, ..Asker::default() })
         };
         let image = |boot| match boot {
             Boot::Profile { image, profile, .. } => (profile.kind.word(), image.map(|image| image.to_string())),
@@ -387,8 +397,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_for_one_time_comes_before_all_else_and_then_the_disk() {
+        let profiles = profiles(&[
+            ("rescue", "kind = 'live'\narguments = 'quiet'"),
+            ("menu", "kind = 'menu'\nitems = ['rescue']"),
+        ]);
+        let once = |profile: &str| {
+            format!("arch = 'aarch64'\ndistro = 'debian-12'\nonce = {{ profile = '{profile}', number = 7 }}\n")
+        };
+        let boots = |more: &str, once, chosen: Option<&str>| {
+            let chosen = chosen.map(|name| name.parse().expect("a name"));
+            decide(Some(&machine(more)), &profiles, &Asker { once, chosen, found: None }).word()
+        };
+
+        for more in [once("rescue"), once("rescue") + "pxeboot = true\n"] {
+            assert_eq!(boots(&more, None, None), "live");
+            assert_eq!(boots(&more, Some(6), None), "live", "another time");
+            assert_eq!(boots(&more, Some(7), None), "local", "nothing is installed, whatever is defined");
+            let sent = directions(Some(&machine(&more)), &profiles, Firmware::UefiArm64, MAC, BASE);
+            assert_eq!(sent, Directions::Tftp(BootProgram::IpxeArm64Efi));
+        }
+        assert_eq!(boots(&once("menu"), None, None), "menu");
+        assert_eq!(boots(&once("menu"), Some(7), Some("rescue")), "live", "what is chosen belongs to the same boot");
+        assert_eq!(boots(&once("gone"), None, None), "refuse");
+    }
+
     fn boots(machine: &Machine, found: Option<Arch>) -> Boot {
-        decide(Some(machine), &Profiles::default(), &Asker { found, chosen: None })
+        decide(Some(machine), &Profiles::default(), &Asker { found, ..Asker::default() })
     }
 
     fn to(machine: Option<&Machine>, firmware: Firmware) -> Directions {

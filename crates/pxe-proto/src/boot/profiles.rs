@@ -47,12 +47,12 @@ impl Profiles {
         profiles
     }
 
-    /// The profile that a machine has: the one that its definition names, else the first, by name, that is for machines like it.
+    /// The profile that a machine has: the one that its definition names, for one time or for all, else the first, by name, that is for machines like it.
     ///
     /// # Errors
     /// The one that its definition names is not here.
     pub fn of(&self, machine: &Machine) -> Result<Option<&Arc<Profile>>, ProfileName> {
-        match &machine.profile {
+        match machine.once.as_ref().map(|once| &once.profile).or(machine.profile.as_ref()) {
             Some(name) => self.named(name).map(Some).ok_or_else(|| name.clone()),
             None => Ok(self
                 .by_name

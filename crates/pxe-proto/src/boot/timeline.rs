@@ -23,6 +23,7 @@ pub struct Timeline {
     attempts: VecDeque<Attempt>,
     address: Option<Ipv4Addr>,
     handover: Handover,
+    once: Option<u64>,
     defined: bool,
 }
 
@@ -108,6 +109,11 @@ impl Timeline {
         self.address
     }
 
+    /// The number of the latest [`lab_model::Once`] that the machine has had.
+    pub fn once(&self) -> Option<u64> {
+        self.once
+    }
+
     /// How far the machine's seed is on its way to it.
     pub fn handover(&self) -> Handover {
         self.handover
@@ -118,6 +124,9 @@ impl Timeline {
         let memory = if self.defined { OF_A_DEFINED_MACHINE } else { OF_A_STRANGER };
         if let What::Ack { address, .. } = event.what {
             self.address = Some(address);
+        }
+        if let What::Once { number } = event.what {
+            self.once = Some(number);
         }
         self.handover = self.handover.after(&event.what);
         if self.latest().is_none_or(|attempt| attempt.ends_before(&event.what)) {
@@ -167,7 +176,7 @@ impl Attempt {
             What::Script { .. } => stage > Some(Stage::Script),
             What::Transfer { .. } | What::TransferFailed { .. } | What::Nak { .. } | What::Decline { .. } => false,
             What::Fetch { .. } | What::FetchAborted { .. } | What::FetchRefused { .. } => false,
-            What::Installer(_) | What::Up => false,
+            What::Once { .. } | What::Installer(_) | What::Up => false,
         }
     }
 
@@ -190,7 +199,7 @@ impl Attempt {
             What::Script { boot } => self.boot = Some(boot.clone()),
             What::Installer(report) => self.percent = report.percent.or(self.percent),
             What::Offer { .. } | What::Ack { .. } | What::Nak { .. } | What::Decline { .. } => {}
-            What::Transfer { .. } | What::TransferFailed { .. } | What::Up => {}
+            What::Transfer { .. } | What::TransferFailed { .. } | What::Once { .. } | What::Up => {}
             What::Fetch { .. } | What::FetchAborted { .. } | What::FetchRefused { .. } => {}
         }
         if let Some(stage) = self.stage_by(&event.what) {

@@ -83,6 +83,7 @@ fn words(what: &What) -> String {
         }
         What::TransferFailed { file, reason } => format!("does not get {file} by TFTP: {reason}"),
         What::Script { boot } => format!("has its boot script: {boot}"),
+        What::Once { .. } => "has what it was to boot this one time".to_owned(),
         What::Fetch { file, bytes } => format!("has its {}, {bytes} bytes", name(file)),
         What::FetchAborted { file, bytes } => format!("breaks off its {} after {bytes} bytes", name(file)),
         What::FetchRefused { file, reason } => format!("does not get its {}: {reason}", name(file)),

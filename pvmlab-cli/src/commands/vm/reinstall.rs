@@ -63,7 +63,8 @@ impl Reinstall {
         }
         let distro = self.distro.clone().or_else(|| stored.definition.distro.clone());
         let image = Image::choose(home, distro.as_ref(), stored.machine.arch)?;
-        let wanted = Definition { pxeboot: true, distro: Some(image.manifest.name), ..stored.definition.clone() };
+        let wanted =
+            Definition { pxeboot: true, distro: Some(image.manifest.name), once: None, ..stored.definition.clone() };
         if wanted == stored.definition {
             return Ok(());
         }

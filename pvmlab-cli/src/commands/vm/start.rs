@@ -1,7 +1,8 @@
-use lab_model::{LabStatus, MachineName, Role};
+use lab_model::{Definition, LabStatus, MachineName, Role};
 
 use crate::boot::{self, Start as How};
 use crate::commands::vm::console::Console;
+use crate::declared;
 use crate::error::Result;
 use crate::hardware::BootOrder;
 use crate::home::Home;
@@ -62,11 +63,24 @@ impl Start {
     }
 }
 
-/// What has to be there before a machine is switched on, and what is known of it until then.
+/// What has to be there before a machine is switched on as usual, and what is known of it until then.
 ///
 /// # Errors
 /// This host has no server for a provisioner, or the running provisioner cannot be reached.
 pub(crate) fn before_start(stored: &Stored, store: &Store, home: &Home, ui: Ui) -> Result<Before> {
+    // What it was to boot one time is over.
+    if stored.definition.once.is_some() && power::running(home, &stored.machine.name)?.is_none() {
+        let definition = Definition { once: None, ..stored.definition.clone() };
+        declared::write(&definition, &stored.file, home)?;
+    }
+    supply(stored, store, home, ui)
+}
+
+/// The same, however it is switched on.
+///
+/// # Errors
+/// As of [`before_start`].
+pub(crate) fn supply(stored: &Stored, store: &Store, home: &Home, ui: Ui) -> Result<Before> {
     match (stored.machine.role, store.provisioner()) {
         (Role::Provisioner, _) => {
             power::refuse_running(home, &stored.machine.name)?;

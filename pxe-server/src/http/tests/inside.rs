@@ -80,6 +80,31 @@ async fn who_runs_on_an_installed_machine_does_not_get_its_seed() {
 }
 
 #[tokio::test]
+async fn what_is_for_one_time_is_had_by_the_machine_itself_and_by_nobody_else() {
+    let mut lab = leased().await;
+    let text = "name = 'web'\narch = 'aarch64'\nmac = '52:54:00:aa:00:01'\ndistro = 'debian-12'\npxeboot = true\n\
+                once = { profile = 'netboot', number = 7 }\n";
+    let file = DefinitionFile { file: "web.toml".to_owned(), text: Ok(text.to_owned()) };
+    let inventory = Inventory::build(&[file], lab.state.server, &Inventory::default());
+    lab.state.inventory = watch::channel(Arc::new(inventory)).1;
+    let script =
+        async |state: &State, client| get(state, client, "/ipxe?mac=52:54:00:aa:00:01").await.text().to_owned();
+
+    for client in [STRANGERS, DBS, WEBS] {
+        let said = script(&lab.state, client).await;
+        assert!(said.contains("web boots netboot from"), "{said}");
+    }
+    assert_eq!(lab.event().await, (WEB, What::Script { boot: "installer".into() }));
+    assert_eq!(lab.event().await, (WEB, What::Once { number: 7 }));
+
+    let again = script(&lab.state, WEBS).await;
+    assert!(again.ends_with("exit 1\n"), "{again}");
+    assert_eq!(lab.event().await, (WEB, What::Script { boot: "local".into() }));
+    let documents = get(&lab.state, WEBS, "/profiles/web/preseed.cfg").await;
+    assert_eq!(documents.status, StatusCode::OK, "what it boots still needs them");
+}
+
+#[tokio::test]
 async fn who_holds_an_address_counts_before_whom_it_is_reserved_for() {
     let mut lab = leased().await;
     let mut known = Clients::default();
