@@ -137,6 +137,7 @@ mod tests {
                 ("fedora-kickstart", "installer"),
                 ("menu", "menu"),
                 ("netboot-xyz", "script"),
+                ("rescue", "live"),
                 ("ubuntu-autoinstall", "installer"),
             ]
         );

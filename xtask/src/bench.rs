@@ -176,11 +176,9 @@ impl Bench {
     /// Machines of a lab of virtual machines need no privilege, as their emulators have the network.
     fn makes_a_network(&self) -> bool {
         match self {
-            Self::Boot { .. }
-            | Self::Http { .. }
-            | Self::Install { .. }
-            | Self::Server { .. }
-            | Self::Tftp { .. } => true,
+            Self::Boot { .. } | Self::Http { .. } | Self::Install { .. } | Self::Server { .. } | Self::Tftp { .. } => {
+                true
+            }
             Self::Image { .. } | Self::Provisioner { .. } => false,
         }
     }

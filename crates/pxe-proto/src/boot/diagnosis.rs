@@ -268,7 +268,8 @@ mod tests {
         let bare = ImageManifest { disk: None, ..manifest(&[]) };
         let failure = |timelines: &Timelines, more: &str| {
             let machine = machine(&format!("pxeboot = true\ndistro = 'debian-12'\n{more}"));
-            let circumstances = Circumstances { machine: Some(&machine), profiles: &profiles(), manifest: Some(&bare) };
+            let circumstances =
+                Circumstances { machine: Some(&machine), profiles: &profiles(), manifest: Some(&bare), once: None };
             diagnose(timelines.of(machine.mac).map(|timeline| &**timeline), circumstances, Timestamp::UNIX_EPOCH)
                 .failure
         };

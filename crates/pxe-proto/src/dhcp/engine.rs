@@ -325,7 +325,7 @@ impl Engine {
     fn boot(&self, request: &Request, machine: Option<&Machine>, classes: &[&Class]) -> BootFile {
         let (mac, firmware) = (request.mac(), request.firmware());
         let is_local = || {
-            let asker = boot::Asker { found: firmware.arch(), chosen: None };
+            let asker = boot::Asker { found: firmware.arch(), ..boot::Asker::default() };
             machine.is_some() && boot::decide(machine, &self.profiles, &asker) == Boot::Local
         };
         match classes.iter().find_map(|class| class.boot_of(firmware)) {
