@@ -132,7 +132,7 @@ where
         let (requests, line) = mpsc::channel(1);
         let now = tokio::time::Instant::now().into_std();
         let mut limits = self.config.limits;
-        limits.block_size = sockets::longest_block(&socket).unwrap_or(u16::MAX).min(limits.block_size);
+        limits.block_size = sockets::longest_block(&socket, client).unwrap_or(u16::MAX).min(limits.block_size);
         let transfer = Transfer::start(request, file, limits, now);
         let carrier = Carrier::new(client, socket, transfer, line, self.together);
         let task = self.carriers.spawn(carrier.run(self.shutdown.clone())).id();

@@ -3,8 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use nix::sys::socket::getsockopt;
-use nix::sys::socket::sockopt::IpMtu;
+use rustix::net::sockopt::{ip_mtu, ipv6_mtu};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tracing::warn;
@@ -43,13 +42,16 @@ pub(super) fn connected(config: &Config, port: u16, client: SocketAddr) -> io::R
 }
 
 /// The longest block that the route to a connected socket's client carries in one piece, as far as the kernel tells.
-pub(super) fn longest_block(socket: &UdpSocket) -> Option<u16> {
-    let packet = getsockopt(socket, IpMtu).ok()?;
-    u16::try_from(packet.saturating_sub(IPV4_UDP_AND_TFTP)).ok()
+pub(super) fn longest_block(socket: &UdpSocket, client: SocketAddr) -> Option<u16> {
+    let (packet, address_header) = match client {
+        SocketAddr::V4(_) => (ip_mtu(socket).ok()?, 20),
+        SocketAddr::V6(_) => (ipv6_mtu(socket).ok()?, 40),
+    };
+    u16::try_from(packet.saturating_sub(address_header + UDP_AND_TFTP)).ok()
 }
 
-/// The headers of RFC 791 §3.1 without options, of RFC 768 and of RFC 1350 §5.
-const IPV4_UDP_AND_TFTP: i32 = 20 + 8 + 4;
+/// The headers of RFC 768 and of RFC 1350 §5.
+const UDP_AND_TFTP: u32 = 8 + 4;
 
 fn open(config: &Config) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(config.address), Type::DGRAM, Some(Protocol::UDP))?;

@@ -55,6 +55,64 @@ impl Relay {
     }
 }
 
+/// Sends everything back where it came from, until this is dropped: what a way takes by itself.
+pub(super) struct Echo {
+    address: SocketAddr,
+    ended: Arc<AtomicBool>,
+}
+
+impl Echo {
+    /// Answers at any free port of this address.
+    ///
+    /// # Errors
+    /// The address is none of this host's.
+    pub(super) fn start(address: Ipv4Addr) -> Result<Self> {
+        let socket = UdpSocket::bind((address, 0))?;
+        socket.set_read_timeout(Some(LOOK_UP))?;
+        let echo = Self { address: socket.local_addr()?, ended: Arc::default() };
+        let over = echo.ended.clone();
+        thread::spawn(move || {
+            let mut datagram = [0; 2048];
+            while !over.load(Ordering::Relaxed) {
+                if let Ok((length, from)) = socket.recv_from(&mut datagram) {
+                    let _ = socket.send_to(&datagram[..length], from);
+                }
+            }
+        });
+        Ok(echo)
+    }
+
+    /// Where it answers.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How long a packet of this length takes to an [`Echo`] and back: the middle one of many.
+///
+/// # Errors
+/// There is no answer.
+pub(super) fn round_trip(to: SocketAddr, from: Ipv4Addr, length: usize) -> Result<Duration> {
+    let socket = UdpSocket::bind((from, 0))?;
+    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+    let (mut datagram, mut to, mut round_trips) = (vec![0; length], to, Vec::new());
+    for _ in 0..21 {
+        let sent = Instant::now();
+        socket.send_to(&datagram, to)?;
+        // From here on it answers from another port, as a transfer does.
+        to = socket.recv_from(&mut datagram).context("no echo")?.1;
+        round_trips.push(sent.elapsed());
+    }
+    round_trips.sort();
+    Ok(round_trips[round_trips.len() / 2])
+}
+
 impl Drop for Relay {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
@@ -177,5 +235,15 @@ mod tests {
         assert_eq!(&datagram[..length], b"answer");
         assert_ne!(from, relay.address(), "from a port of the transfer's own");
         assert!(started.elapsed() >= 2 * delay);
+    }
+
+    #[test]
+    fn a_round_trip_takes_both_ways() {
+        let echo = Echo::start(Ipv4Addr::LOCALHOST).unwrap();
+        let relay = Relay::start(echo.address(), Ipv4Addr::LOCALHOST, Duration::from_millis(2)).unwrap();
+
+        let round_trip = round_trip(relay.address(), Ipv4Addr::LOCALHOST, 100).unwrap();
+
+        assert!(round_trip >= Duration::from_millis(4));
     }
 }
