@@ -25,13 +25,35 @@ fn an_installation_survives_a_restart_of_the_server() {
 }
 
 #[test]
-fn an_installation_survives_a_power_failure_of_the_machine() {
+fn an_installation_survives_a_pulled_cable() {
     let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
     lab.define(&lab.target("web".parse().unwrap(), Arch::X86_64, MAC, images::name())).unwrap();
     let hardware = Hardware::new(Arch::X86_64, MAC, lab.link(MAC).unwrap()).unwrap().with_blank_disk(4).unwrap();
 
     let guest = Guest::power_on(&hardware).unwrap();
-    lab.wait_for_event(MAC, BOOT, |what| writes(what).filter(|percent| *percent >= 50)).unwrap();
+    guest.console().wait_for("pvmlab-installer: write:", BOOT).unwrap();
+    guest.cable(false).unwrap();
+    guest.console().wait_for("; going on at ", INSTALL).unwrap();
+    guest.cable(true).unwrap();
+    lab.wait_for_event(MAC, INSTALL, |what| done(what, Phase::Boot)).unwrap();
+
+    let failures = lab.events().unwrap().into_iter().filter(|event| {
+        let What::Installer(report) = &event.what else { return false };
+        report.failure.is_some()
+    });
+    assert_eq!(failures.count(), 0, "{}", lab.timeline());
+}
+
+#[test]
+fn an_installation_survives_a_power_failure_of_the_machine() {
+    let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
+    lab.define(&lab.target("web".parse().unwrap(), Arch::X86_64, MAC, images::name())).unwrap();
+    let hardware = Hardware::new(Arch::X86_64, MAC, lab.link(MAC).unwrap()).unwrap();
+    // All that a machine needs for being installed.
+    let hardware = hardware.with_memory(512).with_blank_disk(4).unwrap();
+
+    let guest = Guest::power_on(&hardware).unwrap();
+    guest.console().wait_for("pvmlab-installer: write:  20 %", BOOT).unwrap();
     drop(guest);
     let _guest = Guest::power_on(&hardware).unwrap();
     lab.wait_for_event(MAC, BOOT + INSTALL, |what| done(what, Phase::Boot)).unwrap();

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use serde_json::json;
 
 use crate::{
     console::Console,
@@ -104,12 +105,23 @@ impl Guest {
         self.qmp()?.execute("system_reset").map(drop)
     }
 
+    /// Pulls the cable out of the machine's card, or puts it in again.
+    ///
+    /// # Errors
+    /// The emulator is gone.
+    pub fn cable(&self, is_in: bool) -> Result<()> {
+        self.qmp()?.execute_with("set_link", &json!({ "name": CARD, "up": is_in })).map(drop)
+    }
+
     /// A connection to the emulator, which listens soon after its start.
     fn qmp(&self) -> Result<Qmp> {
         until(CONNECT_LIMIT, || Ok(Qmp::connect(&self.socket).ok()))?
             .with_context(|| format!("{} does not listen at {}", self.process, self.socket.display()))
     }
 }
+
+/// QEMU's name of the card's other end.
+const CARD: &str = "lab";
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 

@@ -114,6 +114,12 @@ impl Hardware {
         Ok(self)
     }
 
+    /// The same machine with as many MiB of memory.
+    pub fn with_memory(mut self, mib: u32) -> Self {
+        self.memory = mib;
+        self
+    }
+
     /// The file of the machine's first disk; raw, where that began blank.
     pub fn first_disk(&self) -> Option<&Path> {
         self.disks.first().map(|disk| disk.file.as_path())

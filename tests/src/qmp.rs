@@ -35,7 +35,15 @@ impl Qmp {
     /// # Errors
     /// The emulator refuses the command or is gone.
     pub(crate) fn execute(&mut self, command: &str) -> Result<Value> {
-        let request = json!({ "execute": command }).to_string();
+        self.execute_with(command, &json!({}))
+    }
+
+    /// Runs a command with these arguments and returns its answer.
+    ///
+    /// # Errors
+    /// The emulator refuses the command or is gone.
+    pub(crate) fn execute_with(&mut self, command: &str, arguments: &Value) -> Result<Value> {
+        let request = json!({ "execute": command, "arguments": arguments }).to_string();
         self.reader.get_mut().write_all(request.as_bytes()).with_context(|| format!("cannot send {command}"))?;
         loop {
             let mut answer = self.receive().with_context(|| format!("no answer to {command}"))?;
