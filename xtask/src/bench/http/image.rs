@@ -39,7 +39,7 @@ impl Image {
         let mut disk = file("disk.zst", b"disk")?;
         disk["compression"] = "zstd".into();
         disk["raw-size"] = 4096.into();
-        disk["chunk-size"] = 4096.into();
+        disk["chunk-size"] = (1 << 20).into();
         disk["chunks"] = serde_json::json!([{ "size": disk["size"], "sha256": disk["sha256"] }]);
         let manifest = serde_json::json!({
             "name": NAME, "arch": "x86_64",
