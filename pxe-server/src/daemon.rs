@@ -85,6 +85,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     tasks.spawn("images", pulses.of("images").around(image_reader.run()));
     tasks.spawn("profiles", pulses.of("profiles").around(profile_reader.run()));
     let (mut interface, mut leases_known, mut names) = (None, None, None);
+    let rivals = config.dhcp.authoritative.then(|| dhcp::Rivals::new(lab.server.address()));
     if let Some(Lan { link, tftp, dns, interface: lan, ipv6 }) = lan {
         if let Some(nat) = Nat::start(nat::Plan::new(config, &lan)?, &state.nat())? {
             tasks.spawn("nat", nat.run(Netlink::open()?, pulses.of("nat"), shutdown.clone()));
@@ -93,7 +94,13 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         let mut engine = Engine::new(lab.engine(config, url), inventory.borrow().clone());
         known.into_iter().for_each(|lease| engine.restore(lease));
         let keeper = Keeper::start(leases)?;
-        let dhcp = dhcp::Server::new(engine, keeper, link, inventory.clone(), profiles.clone(), journal.clone());
+        let mut dhcp = dhcp::Server::new(engine, keeper, link, inventory.clone(), profiles.clone(), journal.clone());
+        if let Some(rivals) = &rivals {
+            dhcp.report_rivals(rivals.clone());
+            if let Some(watch) = dhcp::Watch::bind(rivals, &lan) {
+                tasks.spawn("rivals", watch.run(pulses.of("rivals"), shutdown.clone()));
+            }
+        }
         let record = first_file::record(journal.clone(), dhcp.clients());
         leases_known = Some(dhcp.clients());
         if let Some((plan, sockets)) = dns {
@@ -128,6 +135,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         clients: leases_known.clone().filter(|_| !config.http.trust_any_client),
         leases: leases_known,
         names,
+        rivals,
         about: http::About::new(lab.server, interface),
         limits: http::Limits::default(),
         stopping: shutdown.clone(),

@@ -8,6 +8,7 @@
 mod clients;
 mod desk;
 mod link;
+mod rivals;
 mod socket;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tracing::{error, warn};
 pub(crate) use self::clients::Clients;
 use self::desk::{Batch, Decision, Desk};
 pub(crate) use self::link::Link;
+pub(crate) use self::rivals::{Rivals, Watch};
 pub(crate) use self::socket::DhcpSocket;
 use crate::journal::Journal;
 use crate::leases::Keeper;
@@ -62,6 +64,11 @@ impl Server {
             journal,
             clients: watch::Sender::new(clients),
         }
+    }
+
+    /// Has the owner told of other servers that machines choose.
+    pub(crate) fn report_rivals(&mut self, rivals: Rivals) {
+        self.desk.report_rivals(rivals);
     }
 
     /// Who has which address, now and later.

@@ -57,7 +57,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::health::About;
 pub(crate) use self::limits::Limits;
-use crate::dhcp::Clients;
+use crate::dhcp::{Clients, Rivals};
 use crate::dns;
 use crate::images::Catalogue;
 use crate::journal::Journal;
@@ -86,6 +86,8 @@ pub(crate) struct State {
     pub(crate) leases: Option<watch::Receiver<Clients>>,
     /// How our DNS is; nothing where we serve none.
     pub(crate) names: Option<watch::Receiver<dns::Status>>,
+    /// The other DHCP servers that were seen; nothing where we serve none, or are not the only one.
+    pub(crate) rivals: Option<Rivals>,
     /// What there is to know of the server itself.
     pub(crate) about: About,
     /// What requests may take up.

@@ -136,6 +136,9 @@ pub struct Health {
     /// How its DNS is; `None` where no names are answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsHealth>,
+    /// Other DHCP servers that answered machines in the last hour, where there should be none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_dhcp_servers: Vec<Ipv4Addr>,
     /// Whether it is about to end: it takes no new connections then.
     pub stopping: bool,
 }

@@ -12,12 +12,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::rivals::Rivals;
+
 /// The engine, with the inventory and the profiles that it works from.
 pub(super) struct Desk {
     engine: Engine,
     inventory: watch::Receiver<Arc<Inventory>>,
     profiles: watch::Receiver<Arc<Profiles>>,
     ignored: BTreeMap<&'static str, Ignorance>,
+    rivals: Option<Rivals>,
 }
 
 /// What is to be done about some datagrams.
@@ -66,7 +69,12 @@ impl Desk {
         profiles: watch::Receiver<Arc<Profiles>>,
     ) -> Self {
         engine.set_profiles(profiles.borrow().clone());
-        Self { engine, inventory, profiles, ignored: BTreeMap::new() }
+        Self { engine, inventory, profiles, ignored: BTreeMap::new(), rivals: None }
+    }
+
+    /// Has the owner told of other servers that machines choose.
+    pub(super) fn report_rivals(&mut self, rivals: Rivals) {
+        self.rivals = Some(rivals);
     }
 
     /// Takes up the newest inventory and profiles.
@@ -120,6 +128,9 @@ impl Desk {
     }
 
     fn ignore(&mut self, reason: &Ignored, sender: SocketAddrV4) {
+        if let (Ignored::OtherServer(server), Some(rivals)) = (reason, &self.rivals) {
+            rivals.note(*server);
+        }
         let ignorance = self.ignored.entry(reason.kind()).or_default();
         ignorance.times += 1;
         let times = ignorance.times;

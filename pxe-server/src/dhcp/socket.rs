@@ -30,6 +30,18 @@ impl DhcpSocket {
     /// # Errors
     /// Somebody has the port, or a capability is missing; the message says who or which.
     pub(crate) fn bind(interface: &Interface, source: Ipv4Addr) -> anyhow::Result<Self> {
+        Self::bind_port(DHCP_SERVER, interface, source)
+    }
+
+    /// Binds port 68 on the lab's interface, to hear what servers say to clients.
+    ///
+    /// # Errors
+    /// Those of [`DhcpSocket::bind`].
+    pub(super) fn bind_client(interface: &Interface) -> anyhow::Result<Self> {
+        Self::bind_port(DHCP_CLIENT, interface, Ipv4Addr::UNSPECIFIED)
+    }
+
+    fn bind_port(port: u16, interface: &Interface, source: Ipv4Addr) -> anyhow::Result<Self> {
         let bind = || -> io::Result<UdpSocket> {
             let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
             socket.set_nonblocking(true)?;
@@ -37,10 +49,10 @@ impl DhcpSocket {
             // The device first: two servers on two interfaces do not disturb each other.
             socket.bind_device(Some(interface.name.as_bytes()))?;
             // Every address, because a client without one sends to 255.255.255.255.
-            socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, DHCP_SERVER)).into())?;
+            socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
             UdpSocket::from_std(socket.into())
         };
-        let socket = bind().map_err(|error| explain(error, Protocol::Udp, DHCP_SERVER))?;
+        let socket = bind().map_err(|error| explain(error, Protocol::Udp, port))?;
         // An interface may have several addresses; clients must see the one that is the server identifier.
         let source = in_pktinfo {
             ipi_ifindex: interface.index.cast_signed(),

@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use super::State;
+use crate::dhcp::Rivals;
 use crate::images;
 use crate::interface::Interface;
 
@@ -62,6 +63,7 @@ pub(super) async fn health(Extract(state): Extract<Arc<State>>) -> Json<Health> 
         bad_images: images.problems().len(),
         leases: state.leases.as_ref().map(|leases| leases.borrow().leases(SystemTime::now().into())),
         dns: state.names.as_ref().map(|names| names.borrow().clone().into()),
+        other_dhcp_servers: state.rivals.as_ref().map(Rivals::known).unwrap_or_default(),
         stopping: state.stopping.is_cancelled(),
     })
 }

@@ -448,6 +448,7 @@ impl Lab {
             clients: None,
             leases: None,
             names: None,
+            rivals: None,
             about: About::new("10.77.0.1/24".parse().expect("a network"), None),
             limits: Limits::new(4, 2),
             stopping: CancellationToken::new(),

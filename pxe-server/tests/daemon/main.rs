@@ -15,6 +15,7 @@ mod ipv6;
 mod journald;
 mod nat;
 mod relays;
+mod rivals;
 mod server;
 mod start;
 mod unit;

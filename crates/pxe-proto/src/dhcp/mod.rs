@@ -34,6 +34,7 @@ mod refusal;
 mod relay_agent;
 mod reply;
 mod request;
+mod rival;
 mod segment;
 mod settings;
 
@@ -48,4 +49,5 @@ pub use lease::{LeaseRecord, LeaseState, UnixSeconds};
 pub use refusal::Refusal;
 pub use reply::{Reply, ReplyKind};
 pub use request::{Request, RequestKind};
+pub use rival::server_of;
 pub use settings::Settings;

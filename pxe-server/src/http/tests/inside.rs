@@ -279,6 +279,7 @@ async fn the_server_says_how_it_is() {
         bad_images: 0,
         leases: Some(1),
         dns: None,
+        other_dhcp_servers: Vec::new(),
         stopping: false,
     };
     assert_eq!(Health { uptime_seconds: 0, ..health }, expected);
