@@ -67,7 +67,12 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // While a process is in it that has not ended yet it cannot be removed; empty, it costs nothing.
+        // A group with processes in it stays: those that still run go back to where the group was made.
+        let outside = self.0.with_file_name("cgroup.procs");
+        let processes = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+        for process in processes.lines() {
+            let _ = fs::write(&outside, process);
+        }
         let _ = fs::remove_dir(&self.0);
     }
 }
