@@ -1,7 +1,7 @@
 //! Boot events: what happened to a machine, one fact at a time, and how far that brought it.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -28,31 +28,31 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum What {
-    /// It was offered an address (RFC 2131 §3.1, DHCPOFFER).
+    /// It was offered an address (RFC 2131 §3.1, DHCPOFFER; RFC 8415 §16.3, Advertise).
     Offer {
         /// The address offered.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// What asked.
         firmware: Firmware,
     },
-    /// It was given an address (DHCPACK).
+    /// It was given an address (DHCPACK; Reply).
     Ack {
         /// The address given.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// What asked.
         firmware: Firmware,
     },
-    /// It was refused an address (DHCPNAK).
+    /// It was refused an address (DHCPNAK; NoAddrsAvail).
     Nak {
         /// The address it asked for.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Why, in words.
         reason: String,
     },
     /// It found its address in use by somebody else (DHCPDECLINE).
     Decline {
         /// The address in use.
-        address: Ipv4Addr,
+        address: IpAddr,
     },
     /// It fetched a file by TFTP to the end.
     Transfer {
