@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use lab_model::Ipv6Net;
+use lab_model::{Inventory, Ipv6Net, Role};
 use pxe_proto::boot::BaseUrl;
 use pxe_proto::{dhcp6, radv};
 
@@ -82,6 +82,21 @@ impl Lab6 {
                 "lab.address6: {server} is not an address of {name}: add it with `ip address add {server} dev {name}`"
             )
         })
+    }
+
+    /// The machines whose definition reserves an address that nobody here can be given, one sentence each.
+    pub(crate) fn misplaced(&self, inventory: &Inventory) -> Vec<String> {
+        let hosts = self.server.hosts();
+        let targets = inventory.machines().filter(|machine| machine.role == Role::Target);
+        let misplaced = targets.filter_map(|machine| {
+            let address =
+                machine.ipv6.filter(|address| !hosts.contains(address) || *address == self.server.address())?;
+            let (name, server) = (&machine.name, self.server);
+            Some(format!(
+                "{name}: ipv6: {address} is no address of a machine in the lab network {server}, so it gets one of the pool"
+            ))
+        });
+        misplaced.collect()
     }
 }
 

@@ -41,18 +41,19 @@ impl Leased {
     /// Takes up what became of a lease.
     pub(super) fn note(&mut self, lease: &LeaseRecord<Ipv6Addr>) {
         let LeaseRecord { mac, address, state, .. } = *lease;
+        // EDK2 gives back for itself what its PXE still uses: until somebody else gets it, it is the machine's.
+        if matches!(state, LeaseState::Offered | LeaseState::Released) {
+            return;
+        }
         if let Some(before) = self.by_address.remove(&address) {
             self.by_mac.remove(&before);
         }
-        match state {
-            LeaseState::Bound => {
-                // A machine that gets another address has left its old one.
-                if let Some(old) = self.by_mac.insert(mac, address) {
-                    self.by_address.remove(&old);
-                }
-                self.by_address.insert(address, mac);
+        if state == LeaseState::Bound {
+            // A machine that gets another address has left its old one.
+            if let Some(old) = self.by_mac.insert(mac, address) {
+                self.by_address.remove(&old);
             }
-            LeaseState::Offered | LeaseState::Released | LeaseState::Declined => {}
+            self.by_address.insert(address, mac);
         }
     }
 }
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leased_address_is_one_machines_until_it_moves_or_gives_it_back() {
+    fn a_leased_address_is_one_machines_until_it_moves_or_somebody_else_has_it() {
         let lease = |last, text, state| {
             let (granted, expires) = (UnixSeconds(0), UnixSeconds(10));
             LeaseRecord { mac: mac(last), address: address(text), state, granted, expires, hostname: None }
@@ -88,14 +89,17 @@ mod tests {
             (2, "fd00:77::10", LeaseState::Bound),
             (3, "fd00:77::30", LeaseState::Bound),
             (3, "fd00:77::30", LeaseState::Released),
+            (4, "fd00:77::40", LeaseState::Bound),
+            (4, "fd00:77::40", LeaseState::Declined),
         ] {
             leased.note(&lease(last, text, state));
         }
 
         let clients =
             Clients6 { leased: Some(watch::channel(leased).1), ..Clients6::new("::/0".parse().expect("all")) };
-        let holders = ["fd00:77::10", "fd00:77::20", "fd00:77::30"].map(|text| clients.holder(address(text)));
-        assert_eq!(holders, [Some(mac(2)), Some(mac(1)), None]);
+        let holders =
+            ["fd00:77::10", "fd00:77::20", "fd00:77::30", "fd00:77::40"].map(|text| clients.holder(address(text)));
+        assert_eq!(holders, [Some(mac(2)), Some(mac(1)), Some(mac(3)), None]);
     }
 
     fn address(text: &str) -> Ipv6Addr {

@@ -73,6 +73,19 @@ fn a_configuration_with_ipv6_is_told_as_it_would_be_served() {
 }
 
 #[test]
+fn a_reservation_of_another_network_is_told() {
+    let _namespace = dual_stack();
+    let server = Server::configured(ON_THE_BRIDGE);
+    server.define("web.toml", &format!("{}ipv6 = 'fd78::50/64'\n", definition("web", 1, "")));
+
+    let (_, stderr, status) = server.check();
+
+    assert!(!status.success());
+    let problem = "problem: web: ipv6: fd78::50 is no address of a machine in the lab network fd77::1/64";
+    assert!(stderr.contains(problem), "{stderr}");
+}
+
+#[test]
 fn an_ipv6_address_that_the_interface_has_not_is_a_problem_and_holds_nobody_up() {
     let _namespace = Namespace::enter().unwrap();
     let mut server = Server::configured(&format!("{ON_THE_BRIDGE}address6 = 'fd78::1/64'\n"));

@@ -1,6 +1,5 @@
 //! The decisions (RFC 8415 §18.3).
 
-use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -23,9 +22,6 @@ pub struct Engine {
     inventory: Arc<Inventory>,
     profiles: Arc<Profiles>,
     leases: Leases<Ipv6Addr>,
-    /// What the client called its claim to an address when it got it last. EDK2 asks twice, once for itself and once for its PXE, and
-    /// gives the first one back while the second is in use: they are the same address here.
-    claims: BTreeMap<Ipv6Addr, [u8; 4]>,
 }
 
 /// What is to be done about a request.
@@ -40,10 +36,9 @@ pub enum Action {
 impl Engine {
     /// An engine that knows of no lease yet.
     pub fn new(config: Config, inventory: Arc<Inventory>) -> Self {
-        let leases =
-            Leases::new(config.server.hosts(), [config.pool.as_slice()].into_iter(), config.server.address(), None);
-        let mut engine =
-            Self { config, inventory: Arc::default(), profiles: Arc::default(), leases, claims: BTreeMap::new() };
+        let pools = [config.pool.as_slice()].into_iter();
+        let leases = Leases::new(config.server.hosts(), pools, config.server.address(), None);
+        let mut engine = Self { config, inventory: Arc::default(), profiles: Arc::default(), leases };
         engine.set_inventory(inventory);
         engine
     }
@@ -157,18 +152,9 @@ impl Engine {
     /// RFC 8415 §18.3.7: the client has no use for its address any more.
     fn release(&mut self, request: &Request) -> Reply {
         let mac = request.mac();
-        let named = request
-            .associations
-            .iter()
-            .flat_map(|association| association.addresses.iter().map(|address| (association.id, *address)));
-        let own = named.filter(|(_, address)| self.leases.is_leased(*address, mac)).collect::<Vec<_>>();
-        if own.is_empty() {
-            return self.tell(request, Grant::Refused(Status::NoBinding), Some(Status::Success));
-        }
-        let current = |(id, address): &&([u8; 4], Ipv6Addr)| self.claims.get(address).is_none_or(|claim| claim == id);
-        let ended = own.iter().find(current).copied();
-        let commit = ended.and_then(|(_, address)| self.leases.release(mac, address));
-        Reply { commit, ..self.tell(request, Grant::Nothing, Some(Status::Success)) }
+        let ended = request.addresses().find_map(|address| self.leases.release(mac, address));
+        let grant = if ended.is_some() { Grant::Nothing } else { Grant::Refused(Status::NoBinding) };
+        Reply { commit: ended, ..self.tell(request, grant, Some(Status::Success)) }
     }
 
     /// RFC 8415 §18.3.8: somebody uses the address who has not asked.
@@ -216,9 +202,6 @@ impl Engine {
     /// Leases the address to the client; `told` is whether the machine's boot got further by it.
     fn bind(&mut self, request: &Request, address: Ipv6Addr, told: bool) -> Reply {
         let lease = self.leases.bind(request.mac(), address, None, self.config.lease);
-        if let Some(association) = request.associations.first() {
-            self.claims.insert(address, association.id);
-        }
         let what = told.then(|| What::Ack { address: address.into(), firmware: request.firmware() });
         let reply = self.write(ReplyKind::Reply, request, Grant::Address(address), None, what);
         Reply { commit: Some(lease), ..reply }
