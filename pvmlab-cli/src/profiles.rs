@@ -61,7 +61,7 @@ pub(crate) fn read(home: &Home) -> Result<Profiles> {
 
 /// Renders what a machine gets that is served at `server`.
 pub(crate) fn render(machine: &Machine, profiles: &Profiles, server: Ipv4Net, home: &Home) -> Rendered {
-    let (base, user) = (BaseUrl::new(server.address(), 80), UserName::default());
+    let (base, user) = (BaseUrl::new(server.address().into(), 80), UserName::default());
     let boot = boot::decide(Some(machine), profiles, &Asker::default());
     let image = boot.image().and_then(|(name, arch)| Image::find(home, name, arch).ok());
     let manifest = image.as_ref().map(|image| &image.manifest);

@@ -86,6 +86,7 @@ impl Report {
         let inventory = Inventory::build(&files, lab.networks(), &Inventory::default());
         let definitions = config.definitions();
         problems.extend(inventory.problems().iter().map(|problem| format!("{}/{problem}", definitions.display())));
+        problems.extend(ipv6.iter().flat_map(|ipv6| ipv6.misplaced(&inventory)));
         let machines = inventory.machines().map(|machine| machine.name.to_string()).collect();
         let catalogue = Catalogue::read(&config.images(), &Catalogue::default()).unwrap_or_else(|error| {
             problems.push(format!("{}: {error}", config.images().display()));

@@ -41,6 +41,9 @@ pub(crate) struct Config {
     /// What machines get with their address.
     #[serde(default)]
     pub(crate) dhcp: DhcpSection,
+    /// What machines get with their IPv6 address.
+    #[serde(default)]
+    pub(crate) dhcp6: Dhcp6Section,
     /// What machines hear of the IPv6 network.
     #[serde(default)]
     pub(crate) ra: RaSection,
@@ -109,6 +112,18 @@ pub(crate) enum Durability {
     Synced,
     /// In the kernel's hands: it survives a crash of this program.
     Buffered,
+}
+
+/// `[dhcp6]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Dhcp6Section {
+    /// Whether this server gives addresses.
+    pub(crate) serve: bool,
+    /// The addresses for machines that have none reserved; computed from the network where absent.
+    pub(crate) pool: Option<Spanned<AddressRange<Ipv6Addr>>>,
+    /// How long a machine keeps its address without asking again.
+    pub(crate) lease_seconds: Seconds,
 }
 
 /// `[ra]`
@@ -325,6 +340,12 @@ impl Default for DhcpSection {
     }
 }
 
+impl Default for Dhcp6Section {
+    fn default() -> Self {
+        Self { serve: true, pool: None, lease_seconds: Seconds(3600) }
+    }
+}
+
 impl Default for RaSection {
     fn default() -> Self {
         Self { advertise: true, autonomous: true, router_lifetime_seconds: None, dns: Vec::new(), mtu: None }
@@ -404,6 +425,7 @@ mod tests {
         insta::assert_snapshot!("no_option", error("[dhcp]\ndns = []\n\n[dhcp.options]\nntp-server = '10.77.0.1'\n"));
         insta::assert_snapshot!("no_value", error("[dhcp.options]\n26 = 1500\nntp-servers = ['ten']\n"));
         insta::assert_snapshot!("no_pattern", error("[[dhcp.class]]\nname = 'a'\nvendor-class = '0x0'\n"));
+        insta::assert_snapshot!("range6_of_ipv4", error("[dhcp6]\npool = \"10.77.0.100-10.77.0.200\"\n"));
         insta::assert_snapshot!("no_router", error("[dhcp]\nrouter = \"no\"\n"));
         insta::assert_snapshot!("no_interface_name", error("[nat]\nuplink = \"enp0s*\"\n"));
         insta::assert_snapshot!("no_uplink", error("[nat]\n"));

@@ -6,10 +6,12 @@
 //! whether it was meant.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use pxe_proto::boot::BaseUrl;
 use pxe_proto::dhcp::Engine;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +21,7 @@ use tracing::{error, info, warn};
 
 use crate::boot_files::BootFile;
 use crate::config::Config;
+use crate::dhcp6::Clients6;
 use crate::interface::Netlink;
 use crate::leases::{Keeper, Leases};
 use crate::nat::{self, Nat};
@@ -26,7 +29,7 @@ use crate::pulse::Pulses;
 use crate::sockets::{Bound, Lan, Lan6};
 use crate::state::State;
 use crate::tasks::Tasks;
-use crate::{dhcp, dns, first_file, http, images, inventory, journal, notify, profiles};
+use crate::{dhcp, dhcp6, dns, duid, first_file, http, images, inventory, journal, notify, profiles};
 
 /// How long tasks may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -84,7 +87,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     tasks.spawn("journal", pulses.of("journal").around(writer.run()));
     tasks.spawn("images", pulses.of("images").around(image_reader.run()));
     tasks.spawn("profiles", pulses.of("profiles").around(profile_reader.run()));
-    let (mut interface, mut leases_known, mut names) = (None, None, None);
+    let (mut interface, mut leases_known, mut names, mut clients6, mut http6) = (None, None, None, None, None);
     let rivals = config.dhcp.authoritative.then(|| dhcp::Rivals::new(lab.server.address()));
     if let Some(Lan { link, tftp, dns, interface: lan, ipv6 }) = lan {
         if let Some(nat) = Nat::start(nat::Plan::new(config, &lan)?, &state.nat())? {
@@ -101,7 +104,11 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
                 tasks.spawn("rivals", watch.run(pulses.of("rivals"), shutdown.clone()));
             }
         }
-        let record = first_file::record(journal.clone(), dhcp.clients());
+        let clients = dhcp.clients();
+        let record = first_file::record(journal.clone(), move |address| match address {
+            IpAddr::V4(address) => clients.borrow().holder(address),
+            IpAddr::V6(_) => None,
+        });
         leases_known = Some(dhcp.clients());
         if let Some((plan, sockets)) = dns {
             let dns = dns::Server::new(&plan, sockets, inventory.clone(), dhcp.clients());
@@ -114,11 +121,30 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         interface = Some(lan);
         tasks.spawn("dhcp", dhcp.run(pulses.of("dhcp"), shutdown.clone()));
         tasks.spawn("tftp", tftp.run(first_file::lookup(url), record, pulses.of("tftp"), shutdown.clone()));
-        if let Some(Lan6 { lab, radv }) = ipv6 {
-            info!(server = %lab.server, "IPv6");
+        if let Some(Lan6 { lab, radv, dhcp6, tftp, http: listener }) = ipv6 {
+            let url = BaseUrl::new(lab.server.address().into(), listener.local_addr()?.port());
+            info!(server = %lab.server, %url, "IPv6");
             if let Some(radv) = radv {
                 tasks.spawn("radv", radv.run(pulses.of("radv"), shutdown.clone()));
             }
+            let mut clients = Clients6::new(lab.server);
+            if let Some(socket) = dhcp6 {
+                let (leases, known) = Leases::open(&state.leases6(), config.dhcp.durability)?;
+                let told = lab.engine(config, duid::read_or_make(&state.duid())?, url);
+                let mut engine = dhcp6::Engine::new(told, inventory.borrow().clone());
+                known.into_iter().for_each(|lease| engine.restore(lease));
+                let known = (inventory.clone(), profiles.clone());
+                let dhcp6 = dhcp6::Server::new(engine, Keeper::start(leases)?, socket, known, journal.clone());
+                clients.leased = Some(dhcp6.clients());
+                tasks.spawn("dhcp6", dhcp6.run(pulses.of("dhcp6"), shutdown.clone()));
+            }
+            let known = clients.clone();
+            let record = first_file::record(journal.clone(), move |address| match address {
+                IpAddr::V4(_) => None,
+                IpAddr::V6(address) => known.holder(address),
+            });
+            tasks.spawn("tftp6", tftp.run(first_file::lookup(url), record, pulses.of("tftp6"), shutdown.clone()));
+            (clients6, http6) = (Some(clients), Some((listener, url)));
         }
     }
     if services == Services::HttpOnly && config.nat.is_some() {
@@ -133,6 +159,7 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         base: url,
         user: config.seed.user.clone(),
         clients: leases_known.clone().filter(|_| !config.http.trust_any_client),
+        clients6,
         leases: leases_known,
         names,
         rivals,
@@ -140,6 +167,11 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
         limits: http::Limits::default(),
         stopping: shutdown.clone(),
     };
+    if let Some((listener, base)) = http6 {
+        // The same answers, with URLs that whoever asks this way can reach.
+        let answers = http::State { base, ..answers.clone() };
+        tasks.spawn("http6", http::serve(listener, answers, pulses.of("http6"), shutdown.clone()));
+    }
     tasks.spawn("http", http::serve(listener, answers, pulses.of("http"), shutdown.clone()));
 
     for file in BootFile::all().filter(|file| file.contents().is_none()) {

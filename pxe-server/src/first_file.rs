@@ -1,16 +1,14 @@
 //! The first file of a boot, as TFTP serves it: found by name, and told to the journal.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use lab_model::{MacAddr, What};
 use pxe_proto::boot::{self, BaseUrl};
 use pxe_proto::tftp::{Outcome, Refusal};
-use tokio::sync::watch;
 use tracing::warn;
 
 use crate::boot_files::BootFile;
-use crate::dhcp::Clients;
 use crate::journal::Journal;
 use crate::tftp::Report;
 
@@ -32,8 +30,8 @@ pub(crate) fn lookup(base: BaseUrl) -> impl FnMut(&str, IpAddr) -> Option<Bytes>
     }
 }
 
-/// Records what becomes of transfers; clients that have no address of ours are nobody's boot.
-pub(crate) fn record(journal: Journal, clients: watch::Receiver<Clients>) -> impl FnMut(Report) {
+/// Records what becomes of transfers; `holder` says which machine has an address. Clients that have none of ours are nobody's boot.
+pub(crate) fn record(journal: Journal, holder: impl Fn(IpAddr) -> Option<MacAddr>) -> impl FnMut(Report) {
     move |report| {
         let (client, what) = match report {
             Report::Ended { client, file, outcome, progress } => match outcome {
@@ -53,15 +51,10 @@ pub(crate) fn record(journal: Journal, clients: watch::Receiver<Clients>) -> imp
                 Refusal::Mode(_) | Refusal::Busy | Refusal::ClientBusy | Refusal::NoResources => return,
             },
         };
-        if let Some(mac) = machine(&clients, client) {
+        if let Some(mac) = holder(client.ip()) {
             journal.record(mac, what);
         }
     }
-}
-
-fn machine(clients: &watch::Receiver<Clients>, client: SocketAddr) -> Option<MacAddr> {
-    let IpAddr::V4(address) = client.ip() else { return None };
-    clients.borrow().holder(address)
 }
 
 #[cfg(test)]

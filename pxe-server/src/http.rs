@@ -58,6 +58,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::health::About;
 pub(crate) use self::limits::Limits;
 use crate::dhcp::{Clients, Rivals};
+use crate::dhcp6::Clients6;
 use crate::dns;
 use crate::images::Catalogue;
 use crate::journal::Journal;
@@ -82,6 +83,8 @@ pub(crate) struct State {
     pub(crate) user: UserName,
     /// Who has which address by our DHCP, if that is how machines get theirs. Then nobody is told what is another machine's.
     pub(crate) clients: Option<watch::Receiver<Clients>>,
+    /// The same for IPv6; nothing where the lab has none.
+    pub(crate) clients6: Option<Clients6>,
     /// Who has which address by our DHCP; nothing where we serve none.
     pub(crate) leases: Option<watch::Receiver<Clients>>,
     /// How our DNS is; nothing where we serve none.

@@ -42,10 +42,10 @@ pub(crate) enum Unfit {
 const DEFAULT_POOL_LIMIT: u32 = 1024;
 
 /// Longer than firmware takes from the offer to its request: EDK2 waits four seconds, and a slow one asks again.
-const OFFER_HOLD: Duration = Duration::from_secs(60);
+pub(crate) const OFFER_HOLD: Duration = Duration::from_secs(60);
 
 /// Long enough for somebody to find the host that uses an address without asking.
-const DECLINE_HOLD: Duration = Duration::from_secs(600);
+pub(crate) const DECLINE_HOLD: Duration = Duration::from_secs(600);
 
 impl Lab {
     /// Fits a configuration to the interface that machines boot on; without one, the configuration's word is taken.
@@ -103,7 +103,7 @@ impl Lab {
 
     /// How machines reach the HTTP server that listens on `port`.
     pub(crate) fn base_url(&self, port: u16) -> BaseUrl {
-        self.base_url.unwrap_or(BaseUrl::new(self.server.address(), port))
+        self.base_url.unwrap_or(BaseUrl::new(self.server.address().into(), port))
     }
 }
 

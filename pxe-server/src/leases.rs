@@ -5,7 +5,7 @@
 //! A text file of one lease a line, each behind the CRC-32 of what follows: `5d41402a {"mac":…}`. A later line replaces
 //! an earlier one of the same address or machine. When most lines are out of date, the leases that count are written to a
 //! new file, which takes the old one's place by rename. A line that a power failure cut off, or that is damaged, is left
-//! out: all others count.
+//! out: all others count. Each family has a file of its own, and a task that owns it.
 
 mod keeper;
 
@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use pxe_proto::dhcp::LeaseRecord;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tracing::warn;
 
 pub(crate) use self::keeper::Keeper;
@@ -43,7 +45,10 @@ impl Leases {
     ///
     /// # Errors
     /// The file cannot be read or written. What is damaged in it is left out and logged.
-    pub(crate) fn open(path: &Path, durability: Durability) -> anyhow::Result<(Self, Vec<LeaseRecord>)> {
+    pub(crate) fn open<A: DeserializeOwned>(
+        path: &Path,
+        durability: Durability,
+    ) -> anyhow::Result<(Self, Vec<LeaseRecord<A>>)> {
         let failed = || format!("cannot open the leases in {}", path.display());
         let file = create(path).with_context(failed)?;
         let folder =
@@ -74,7 +79,10 @@ impl Leases {
     ///
     /// # Errors
     /// The disk refuses: then none of them count as written.
-    pub(crate) fn append<'a>(&mut self, leases: impl IntoIterator<Item = &'a LeaseRecord>) -> io::Result<()> {
+    pub(crate) fn append<'a, A: Serialize + 'a>(
+        &mut self,
+        leases: impl IntoIterator<Item = &'a LeaseRecord<A>>,
+    ) -> io::Result<()> {
         let lines = lines(leases);
         // At the end of the whole lines, wherever an attempt that failed left off.
         let written = self.file.write_all_at(&lines, self.length).and_then(|()| match self.durability {
@@ -98,7 +106,10 @@ impl Leases {
     ///
     /// # Errors
     /// The disk refuses: then the journal is as before.
-    pub(crate) fn rewrite<'a>(&mut self, leases: impl IntoIterator<Item = &'a LeaseRecord>) -> io::Result<()> {
+    pub(crate) fn rewrite<'a, A: Serialize + 'a>(
+        &mut self,
+        leases: impl IntoIterator<Item = &'a LeaseRecord<A>>,
+    ) -> io::Result<()> {
         let lines = lines(leases);
         let length = lines.len() as u64;
         self.crowded = SHORT.max(length * 4);
@@ -131,7 +142,7 @@ fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
 }
 
-fn lines<'a>(leases: impl IntoIterator<Item = &'a LeaseRecord>) -> Vec<u8> {
+fn lines<'a, A: Serialize + 'a>(leases: impl IntoIterator<Item = &'a LeaseRecord<A>>) -> Vec<u8> {
     let mut lines = Vec::new();
     for lease in leases {
         let json = serde_json::to_vec(lease).expect("a lease has a JSON form");
@@ -142,7 +153,7 @@ fn lines<'a>(leases: impl IntoIterator<Item = &'a LeaseRecord>) -> Vec<u8> {
     lines
 }
 
-fn read(line: &[u8]) -> Option<LeaseRecord> {
+fn read<A: DeserializeOwned>(line: &[u8]) -> Option<LeaseRecord<A>> {
     let (checksum, json) = line.split_at_checked(9)?;
     let checksum = u32::from_str_radix(str::from_utf8(checksum).ok()?.strip_suffix(' ')?, 16).ok()?;
     (crc32fast::hash(json) == checksum).then(|| serde_json::from_slice(json).ok())?

@@ -15,7 +15,7 @@
 //! | `profiles` | what else than an image they can boot, as its folder has it now |
 //! | `journal` | what happened to each machine |
 //! | `radv` | what machines hear of the IPv6 network |
-//! | `dhcp`, `leases` | addresses, and which boot program |
+//! | `dhcp`, `dhcp6`, `duid`, `leases` | addresses, and which boot program |
 //! | `dns` | the lab's names, and a way to others' |
 //! | `tftp`, `first_file`, `boot_files` | that boot program, by the protocol that firmware speaks |
 //! | `http`, `images` | everything after it: scripts, images, seeds, and what people ask |
@@ -34,7 +34,9 @@ mod crowd;
 mod daemon;
 mod definitions;
 mod dhcp;
+mod dhcp6;
 mod dns;
+mod duid;
 mod entries;
 mod first_file;
 mod http;

@@ -3,7 +3,7 @@
 //! Only the interface and its address are waited for: a machine that starts has no network yet.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use pxe_proto::tftp::Limits;
 use socket2::{Domain, Socket, Type};
@@ -14,6 +14,7 @@ use crate::capability::{Capability, REMEDY};
 use crate::config::{Config, TftpSection};
 use crate::daemon::Services;
 use crate::dhcp::{DhcpSocket, Link};
+use crate::dhcp6::Dhcp6Socket;
 use crate::dns;
 use crate::interface::{Changes, Interface, Netlink};
 use crate::lab::{Lab, Unfit};
@@ -55,6 +56,12 @@ pub(crate) struct Lan6 {
     pub(crate) lab: Lab6,
     /// Where the network is advertised, if it is.
     pub(crate) radv: Option<radv::Server>,
+    /// Where addresses are given, if they are.
+    pub(crate) dhcp6: Option<Dhcp6Socket>,
+    /// Where TFTP is served.
+    pub(crate) tftp: tftp::Server,
+    /// Where HTTP is served.
+    pub(crate) http: TcpListener,
 }
 
 impl Bound {
@@ -82,7 +89,7 @@ impl Bound {
                 Ipv4Addr::LOCALHOST
             }
         };
-        let http = bind_http(listen, config.http.port.0)?;
+        let http = bind_http(listen.into(), config.http.port.0)?;
         Ok(Self { lab, http, lan })
     }
 }
@@ -116,7 +123,7 @@ impl Lan {
     fn bind(config: &Config, lab: &Lab, interface: &Interface, netlink: Netlink) -> anyhow::Result<Self> {
         let server = lab.server.address();
         let socket = DhcpSocket::bind(interface, server)?;
-        let tftp = tftp_config(&config.tftp, server, interface);
+        let tftp = tftp_config(&config.tftp, server.into(), interface);
         let port = tftp.address.port();
         let tftp = tftp::Server::bind(tftp).map_err(|error| explain(error, Protocol::Udp, port))?;
         let introduces = Capability::NetAdmin.is_held();
@@ -130,23 +137,29 @@ impl Lan {
         let ipv6 = Lab6::new(config, interface)?;
         let dns = dns::Plan::new(config, lab, ipv6.as_ref())?;
         let dns = dns.map(|plan| anyhow::Ok((plan, dns::Sockets::bind(interface, server)?))).transpose()?;
-        let ipv6 = ipv6.map(|lab| Lan6::bind(lab, interface)).transpose()?;
+        let ipv6 = ipv6.map(|lab| Lan6::bind(config, lab, interface)).transpose()?;
         Ok(Self { link, tftp, dns, interface: interface.clone(), ipv6 })
     }
 }
 
 impl Lan6 {
-    fn bind(lab: Lab6, interface: &Interface) -> anyhow::Result<Self> {
+    fn bind(config: &Config, lab: Lab6, interface: &Interface) -> anyhow::Result<Self> {
         if let Some(problem) = lab.problem(interface) {
             warn!("{problem}");
         }
         let radv = lab.advertised.clone().map(|config| radv::Server::bind(config, interface)).transpose()?.flatten();
-        Ok(Self { lab, radv })
+        let dhcp6 = lab.pool.map(|_| Dhcp6Socket::bind(interface)).transpose()?;
+        let server = lab.server.address().into();
+        let tftp = tftp_config(&config.tftp, server, interface);
+        let port = tftp.address.port();
+        let tftp = tftp::Server::bind(tftp).map_err(|error| explain(error, Protocol::Udp, port))?;
+        let http = bind_http(server, config.http.port.0)?;
+        Ok(Self { lab, radv, dhcp6, tftp, http })
     }
 }
 
-fn tftp_config(written: &TftpSection, server: Ipv4Addr, interface: &Interface) -> tftp::Config {
-    let default = tftp::Config::new(server.into());
+fn tftp_config(written: &TftpSection, server: IpAddr, interface: &Interface) -> tftp::Config {
+    let default = tftp::Config::new(server);
     tftp::Config {
         device: Some(interface.name.clone()),
         ports: written.transfer_ports.clone(),
@@ -163,10 +176,14 @@ fn tftp_config(written: &TftpSection, server: Ipv4Addr, interface: &Interface) -
 }
 
 /// The HTTP server's socket. The message of an error says who has the port, or what is missing.
-fn bind_http(address: Ipv4Addr, port: u16) -> anyhow::Result<TcpListener> {
+fn bind_http(address: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
     let bind = || -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        let socket = Socket::new(Domain::for_address((address, port).into()), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
+        if address.is_ipv6() {
+            // A new IPv6 address cannot be used for a while, nor on a link without a carrier.
+            socket.set_freebind_v6(true)?;
+        }
         // A restarted server need not wait for the connections of the last one.
         socket.set_reuse_address(true)?;
         socket.bind(&SocketAddr::from((address, port)).into())?;

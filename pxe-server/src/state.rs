@@ -36,6 +36,16 @@ impl State {
         self.folder.join("leases")
     }
 
+    /// Where the IPv6 leases are.
+    pub(crate) fn leases6(&self) -> PathBuf {
+        self.folder.join("leases6")
+    }
+
+    /// Where the server's own DHCPv6 identifier is.
+    pub(crate) fn duid(&self) -> PathBuf {
+        self.folder.join("duid")
+    }
+
     /// Where it stands what NAT changed in the kernel.
     pub(crate) fn nat(&self) -> PathBuf {
         self.folder.join("nat.json")

@@ -17,6 +17,7 @@ mod foreign;
 mod http_boot;
 mod images;
 mod install;
+mod ipv6;
 mod killed;
 mod limits;
 mod profile;

@@ -51,6 +51,8 @@ pub enum NetworkBoot {
     Pxe,
     /// HTTP Boot alone (UEFI 2.10 §24.7).
     Http,
+    /// As by default, but PXE over IPv6 alone.
+    PxeIpv6,
 }
 
 /// Where a network interface leads.
@@ -99,6 +101,12 @@ impl Hardware {
     /// The same machine, whose UEFI boots from the network by HTTP alone.
     pub fn with_http_boot(mut self) -> Self {
         self.network_boot = NetworkBoot::Http;
+        self
+    }
+
+    /// The same machine, whose UEFI does PXE over IPv6 alone.
+    pub fn with_ipv6_pxe(mut self) -> Self {
+        self.network_boot = NetworkBoot::PxeIpv6;
         self
     }
 
@@ -219,11 +227,14 @@ impl Hardware {
             fs::copy(uefi.variables, &variables).context("cannot copy the firmware's variable store")?;
             own_without_privilege(&variables)?;
         }
-        if self.network_boot == NetworkBoot::Http {
-            // What EDK2 asks the emulator before it offers PXE.
-            for name in ["IPv4PXESupport", "IPv6PXESupport"] {
-                words.option("-fw_cfg", format!("name=opt/org.tianocore/{name},string=n"));
-            }
+        // What EDK2 asks the emulator before it offers PXE.
+        let without: &[_] = match self.network_boot {
+            NetworkBoot::Pxe => &[],
+            NetworkBoot::Http => &["IPv4PXESupport", "IPv6PXESupport"],
+            NetworkBoot::PxeIpv6 => &["IPv4PXESupport"],
+        };
+        for name in without {
+            words.option("-fw_cfg", format!("name=opt/org.tianocore/{name},string=n"));
         }
         words.option("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", uefi.code.display()));
         words.option("-drive", format!("if=pflash,unit=1,format=raw,file={}", variables.display()));

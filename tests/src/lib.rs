@@ -34,7 +34,7 @@ pub use hardware::{Hardware, Link, NetworkBoot};
 pub use host::Host;
 pub use lab::Lab;
 pub use logs::LOGS_VARIABLE;
-pub use namespace::{BRIDGE, NEIGHBOUR, Namespace, SERVER, network};
+pub use namespace::{BRIDGE, NEIGHBOUR, Namespace, SERVER, SERVER6, network};
 pub use server::Service;
 pub use ssh::{Key, Login};
 pub use supplies::Supplies;

@@ -8,7 +8,7 @@ use std::{
     cell::Cell,
     fs::{File, OpenOptions},
     marker::PhantomData,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr},
     sync::mpsc,
     thread::{self, JoinHandle},
 };
@@ -27,6 +27,9 @@ pub const BRIDGE: &str = "lab";
 
 /// The address of the server, which is the bridge's.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+/// The IPv6 address of the server, where the bridge has one.
+pub const SERVER6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
 
 /// The address of a neighbour.
 pub const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
@@ -64,6 +67,18 @@ impl Namespace {
         run("ip", &[&["link", "add", BRIDGE][..], &bridge].concat())?;
         run("ip", &["address", "add", &network().to_string(), "dev", BRIDGE])?;
         run("ip", &["link", "set", BRIDGE, "up"])?;
+        Ok(namespace)
+    }
+
+    /// As [`Namespace::enter`], with [`SERVER6`] on the bridge too; whoever asks for an IPv4 address is not heard.
+    ///
+    /// # Errors
+    /// Those of [`Namespace::enter`].
+    pub fn enter_ipv6() -> Result<Self> {
+        let namespace = Self::enter()?;
+        run("ip", &["address", "add", &format!("{SERVER6}/64"), "dev", BRIDGE, "nodad"])?;
+        let deaf = "table inet deaf { chain input { type filter hook input priority 0; udp dport 67 drop; }; }";
+        run("nft", &[deaf])?;
         Ok(namespace)
     }
 

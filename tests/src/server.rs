@@ -24,6 +24,8 @@ use crate::{
 pub enum Service {
     /// DHCP, TFTP and HTTP on the bridge of this thread's namespace.
     Network,
+    /// The same on a bridge with an IPv6 address too, where nobody is heard who asks for an IPv4 address.
+    Ipv6,
     /// HTTP alone, by a user without privileges, on this port of 127.0.0.1: what machines on the emulator's own network reach
     /// at 10.0.2.2.
     HttpOnly(u16),
@@ -51,7 +53,7 @@ impl Service {
     /// Where machines find it over HTTP.
     pub fn base_url(self) -> String {
         match self {
-            Self::Network => format!("http://{SERVER}"),
+            Self::Network | Self::Ipv6 => format!("http://{SERVER}"),
             Self::HttpOnly(port) => format!("http://{HOST}:{port}"),
         }
     }
@@ -59,7 +61,7 @@ impl Service {
     /// Where this process finds it over HTTP.
     pub(crate) fn local_url(self) -> String {
         match self {
-            Self::Network => format!("http://{SERVER}"),
+            Self::Network | Self::Ipv6 => format!("http://{SERVER}"),
             Self::HttpOnly(port) => format!("http://127.0.0.1:{port}"),
         }
     }
@@ -67,7 +69,7 @@ impl Service {
     /// The server's address on the lab's network.
     pub(crate) fn network(self) -> Ipv4Net {
         match self {
-            Self::Network => network(),
+            Self::Network | Self::Ipv6 => network(),
             Self::HttpOnly(_) => Ipv4Net::new(HOST, 24).expect("24 is a prefix length"),
         }
     }
@@ -76,7 +78,7 @@ impl Service {
         let images = images.display();
         let common = format!("state = 'state'\ndefinitions = 'vms'\nimages = '{images}'\n\n[log]\nlevel = 'debug'\n\n");
         let network = match self {
-            Self::Network => format!("[lab]\ninterface = '{BRIDGE}'\n"),
+            Self::Network | Self::Ipv6 => format!("[lab]\ninterface = '{BRIDGE}'\n"),
             Self::HttpOnly(port) => {
                 let (url, address) = (self.base_url(), self.network());
                 format!(
@@ -98,7 +100,7 @@ impl Server {
             fs::create_dir_all(folder.join(needed))?;
         }
         let Supplies { server: mut program, mut images, .. } = supplies.clone();
-        if service != Service::Network {
+        if matches!(service, Service::HttpOnly(_)) {
             // Neither a clone nor a cache in somebody's home need be open to others.
             images = share(&images, &folder.join("images"))?;
             program = share(&program, &folder.join("pxe-server"))?;
@@ -122,11 +124,11 @@ impl Server {
         let (socket, ready) = self.notify_socket()?;
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = match self.service {
-            Service::Network => bound(&self.program),
+            Service::Network | Service::Ipv6 => bound(&self.program),
             Service::HttpOnly(_) => bound_without_privilege(&self.program),
         };
         command.args(["serve", "--config"]).arg(self.folder.join(CONFIGURATION));
-        if self.service != Service::Network {
+        if matches!(self.service, Service::HttpOnly(_)) {
             command.arg("--http-only");
         }
         command.env("NOTIFY_SOCKET", socket).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);

@@ -90,8 +90,12 @@ pub(crate) const VENDORS: &[Package] = &[package("xz-utils", "xz"), package("zst
 pub(crate) const NAMES: &[Package] = &[package("bind9-dnsutils", "dig"), package("dnsmasq-base", "dnsmasq")];
 
 /// The programs that ours is compared with, and works together with.
-pub(crate) const PEERS: &[Package] =
-    &[package("dnsmasq-base", "dnsmasq"), package("nginx-light", "nginx"), package("udhcpc", "udhcpc")];
+pub(crate) const PEERS: &[Package] = &[
+    package("dnsmasq-base", "dnsmasq"),
+    package("nginx-light", "nginx"),
+    package("udhcpc", "udhcpc"),
+    package("isc-dhcp-client", "/usr/sbin/dhclient"),
+];
 
 /// For an initial RAM file system.
 pub(crate) const CPIO: &[Package] = &[package("cpio", "cpio")];

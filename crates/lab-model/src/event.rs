@@ -1,7 +1,7 @@
 //! Boot events: what happened to a machine, one fact at a time, and how far that brought it.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -28,31 +28,31 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
 pub enum What {
-    /// It was offered an address (RFC 2131 §3.1, DHCPOFFER).
+    /// It was offered an address (RFC 2131 §3.1, DHCPOFFER; RFC 8415 §16.3, Advertise).
     Offer {
         /// The address offered.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// What asked.
         firmware: Firmware,
     },
-    /// It was given an address (DHCPACK).
+    /// It was given an address (DHCPACK; Reply).
     Ack {
         /// The address given.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// What asked.
         firmware: Firmware,
     },
-    /// It was refused an address (DHCPNAK).
+    /// It was refused an address (DHCPNAK; NoAddrsAvail).
     Nak {
         /// The address it asked for.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Why, in words.
         reason: String,
     },
     /// It found its address in use by somebody else (DHCPDECLINE).
     Decline {
         /// The address in use.
-        address: Ipv4Addr,
+        address: IpAddr,
     },
     /// It fetched a file by TFTP to the end.
     Transfer {
@@ -204,6 +204,8 @@ impl What {
         match self {
             Self::Offer { firmware: Firmware::Installer | Firmware::Os, .. } => None,
             Self::Offer { .. } => Some(Stage::Offer),
+            // EDK2 asks for an IPv6 address for itself, before its PXE does, in the words of a system.
+            Self::Ack { firmware: Firmware::Os, address: IpAddr::V6(_) } => None,
             Self::Ack { firmware: Firmware::Os, .. } => Some(Stage::System),
             Self::Ack { firmware: Firmware::Installer, .. } => Some(Stage::Installer),
             Self::Ack { .. } => Some(Stage::Address),
@@ -293,6 +295,15 @@ mod tests {
         for stage in [Stage::Offer, Stage::BootProgram, Stage::Installed, Stage::Up] {
             assert_eq!(serde_json::to_string(&stage).expect("a stage has a JSON form"), format!("\"{stage}\""));
         }
+    }
+
+    #[test]
+    fn who_has_an_ipv6_address_in_the_words_of_a_system_may_be_firmware() {
+        let stage = |address, firmware| What::Ack { address, firmware }.stage();
+        let (ipv4, ipv6) = (IpAddr::from([10, 77, 0, 10]), IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]));
+
+        assert_eq!((stage(ipv4, Firmware::Os), stage(ipv6, Firmware::Os)), (Some(Stage::System), None));
+        assert_eq!(stage(ipv6, Firmware::UefiX64), Some(Stage::Address));
     }
 
     #[test]

@@ -117,6 +117,11 @@ impl Inventory {
         self.by_address.get(&address)
     }
 
+    /// The machine that this IPv6 address is reserved for.
+    pub fn by_ipv6(&self, address: Ipv6Addr) -> Option<&Arc<Machine>> {
+        self.by_ipv6.get(&address)
+    }
+
     /// The definition files that are not in force as they stand, by file name.
     pub fn problems(&self) -> &[Problem] {
         &self.problems

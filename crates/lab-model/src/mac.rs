@@ -1,6 +1,7 @@
 //! Ethernet hardware addresses.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// A 48-bit hardware address, shown as six lower-case pairs with colons: `52:54:00:12:34:56`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,11 +18,25 @@ impl MacAddr {
         self.0
     }
 
+    /// The address of the interface that made itself `address` of it (RFC 4291 appendix A); `None` for one made otherwise.
+    pub const fn of_eui64(address: Ipv6Addr) -> Option<Self> {
+        match address.octets() {
+            [_, _, _, _, _, _, _, _, a, b, c, 0xff, 0xfe, d, e, f] => {
+                let mac = Self([a ^ UNIVERSAL, b, c, d, e, f]);
+                if mac.is_unicast() { Some(mac) } else { None }
+            }
+            _ => None,
+        }
+    }
+
     /// Whether one interface can have it: neither a group address (IEEE 802 §8.2, the first byte's lowest bit) nor all zeros.
     pub const fn is_unicast(self) -> bool {
         self.0[0] & 1 == 0 && !matches!(self.0, [0, 0, 0, 0, 0, 0])
     }
 }
+
+/// RFC 4291 §2.5.1: the bit that an interface identifier has inverted.
+const UNIVERSAL: u8 = 0x02;
 
 impl fmt::Display for MacAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,6 +108,17 @@ mod tests {
             ["", "52:54:00:ab:cd", "52:54-00:ab:cd:ef", "52:54:00:ab:cd:eg", "5é:54:00:ab:cd:e", "::::::::::::::::::"]
         {
             assert!(text.parse::<MacAddr>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_was_made_of_it_tells_it() {
+        let of = |text: &str| MacAddr::of_eui64(text.parse().expect("an address"));
+
+        assert_eq!(of("fe80::5054:ff:feab:cdef"), Some(ADDRESS));
+        assert_eq!(of("fd00:77::5054:ff:feab:cdef"), Some(ADDRESS));
+        for text in ["fe80::1", "fe80::5054:ff:fdab:cdef", "fe80::5354:ff:feab:cdef", "fe80::200:ff:fe00:0"] {
+            assert_eq!(of(text), None, "{text}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::ops::RangeInclusive;
 
 /// An interface's IPv6 address with its prefix length, written `fd00:77::1/64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +34,17 @@ impl Ipv6Net {
             prefix => u128::MAX << (128 - prefix as u32),
         };
         Ipv6Addr::from_bits(self.address.to_bits() & mask)
+    }
+
+    /// The addresses that hosts can have: all but the network's own, except in a /127 (RFC 6164) and a /128.
+    pub const fn hosts(self) -> RangeInclusive<Ipv6Addr> {
+        let first = self.network().to_bits();
+        let last = match self.prefix {
+            0 => u128::MAX,
+            prefix => first | !(u128::MAX << (128 - prefix as u32)),
+        };
+        let first = if self.prefix >= 127 { first } else { first + 1 };
+        RangeInclusive::new(Ipv6Addr::from_bits(first), Ipv6Addr::from_bits(last))
     }
 
     /// Whether `address` belongs to this network, its own address included.
@@ -79,6 +91,19 @@ mod tests {
         assert!(!network.contains("fd00:77:0:1::1".parse().expect("an address")));
         let all: Ipv6Net = "::/0".parse().expect("a network");
         assert!(all.contains("ff02::1".parse().expect("an address")));
+    }
+
+    #[test]
+    fn every_prefix_length_has_its_hosts() {
+        let hosts = |text: &str| {
+            let range = text.parse::<Ipv6Net>().expect("a network").hosts();
+            format!("{} {}", range.start(), range.end())
+        };
+
+        assert_eq!(hosts("fd00:77::1/64"), "fd00:77::1 fd00:77::ffff:ffff:ffff:ffff");
+        assert_eq!(hosts("fd00:77::1/127"), "fd00:77:: fd00:77::1");
+        assert_eq!(hosts("fd00:77::1/128"), "fd00:77::1 fd00:77::1");
+        assert_eq!(hosts("fd00:77::1/0"), "::1 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
     }
 
     #[test]

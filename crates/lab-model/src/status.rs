@@ -1,7 +1,7 @@
 //! What the server says of its machines and of itself: the answers to `GET /machines`, `GET /machines/<name>` and
 //! `GET /health`.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,9 @@ pub struct MachineStatus {
     /// The address it has, or would get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Ipv4Addr>,
+    /// The IPv6 address it has, or would get.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6Addr>,
     /// The image that is installed on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageName>,
@@ -192,6 +195,7 @@ mod tests {
             mac,
             arch: Some(Arch::Aarch64),
             address: None,
+            ipv6: None,
             image: None,
             firmware: Some(Firmware::UefiArm64),
             boot: Some("install".to_owned()),

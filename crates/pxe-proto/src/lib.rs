@@ -4,6 +4,7 @@
 
 pub mod boot;
 pub mod dhcp;
+pub mod dhcp6;
 pub mod dns;
 mod domain_name;
 mod glob;

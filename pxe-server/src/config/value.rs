@@ -1,7 +1,7 @@
 //! The values that a configuration is made of, each with an error that says what was expected.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -12,9 +12,9 @@ use tracing_subscriber::filter::Targets;
 
 /// Addresses from first to last, written `10.77.0.100-10.77.0.200`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AddressRange {
-    pub(crate) first: Ipv4Addr,
-    pub(crate) last: Ipv4Addr,
+pub(crate) struct AddressRange<A = Ipv4Addr> {
+    pub(crate) first: A,
+    pub(crate) last: A,
 }
 
 /// Several of them, in order, written as a list or as the only one. None at all is written `[]`.
@@ -69,9 +69,20 @@ impl AddressRange {
     }
 }
 
-impl fmt::Display for AddressRange {
+impl<A: fmt::Display> fmt::Display for AddressRange<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+impl<A: FromStr + Ord> AddressRange<A> {
+    fn parse(text: &str, example: &str) -> Result<Self, String> {
+        let range = text.split_once('-').and_then(|(first, last)| {
+            let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+            (first <= last).then_some(Self { first, last })
+        });
+        let expected = format!("expected first and last address such as `{example}`");
+        range.ok_or_else(|| format!("`{text}` is not a range of addresses: {expected}"))
     }
 }
 
@@ -79,16 +90,22 @@ impl FromStr for AddressRange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let range = text.split_once('-').and_then(|(first, last)| {
-            let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-            (first <= last).then_some(Self { first, last })
-        });
-        let expected = "expected first and last address such as `10.77.0.100-10.77.0.200`";
-        range.ok_or_else(|| format!("`{text}` is not a range of addresses: {expected}"))
+        Self::parse(text, "10.77.0.100-10.77.0.200")
     }
 }
 
-impl<'de> Deserialize<'de> for AddressRange {
+impl FromStr for AddressRange<Ipv6Addr> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text, "fd00:77::1000-fd00:77::1fff")
+    }
+}
+
+impl<'de, A> Deserialize<'de> for AddressRange<A>
+where
+    Self: FromStr<Err = String>,
+{
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
@@ -129,7 +146,7 @@ impl From<AddressRange> for AddressRanges {
 
 impl fmt::Display for AddressRanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.iter().map(AddressRange::to_string).collect::<Vec<_>>().join(", "))
+        f.write_str(&self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -59,9 +59,16 @@ impl Client {
 
     /// The machine that has the client's address: who holds it counts, even where it is reserved for another.
     fn own(self, state: &State) -> Option<MacAddr> {
-        let IpAddr::V4(address) = self.0.ip() else { return None };
-        let holder = state.clients.as_ref().and_then(|clients| clients.borrow().holder(address));
-        holder.or_else(|| state.inventory.borrow().by_address(address).map(|machine| machine.mac))
+        match self.0.ip() {
+            IpAddr::V4(address) => {
+                let holder = state.clients.as_ref().and_then(|clients| clients.borrow().holder(address));
+                holder.or_else(|| state.inventory.borrow().by_address(address).map(|machine| machine.mac))
+            }
+            IpAddr::V6(address) => {
+                let holder = state.clients6.as_ref().and_then(|clients| clients.holder(address));
+                holder.or_else(|| state.inventory.borrow().by_ipv6(address).map(|machine| machine.mac))
+            }
+        }
     }
 
     /// Whether the client is on the server's own machine.

@@ -4,10 +4,12 @@
 //! system that hangs. No machine's lease may wait for them.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::thread;
 
 use anyhow::Context;
 use pxe_proto::dhcp::LeaseRecord;
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
@@ -15,17 +17,17 @@ use super::Leases;
 
 /// Has leases written.
 #[derive(Debug)]
-pub(crate) struct Keeper {
-    orders: mpsc::Sender<Order>,
+pub(crate) struct Keeper<A = Ipv4Addr> {
+    orders: mpsc::Sender<Order<A>>,
     ended: oneshot::Receiver<()>,
     crowded: bool,
 }
 
 /// What is to be written.
-struct Order {
-    leases: Vec<LeaseRecord>,
+struct Order<A> {
+    leases: Vec<LeaseRecord<A>>,
     /// Every lease that counts, where the journal is to become shorter.
-    all: Option<Vec<LeaseRecord>>,
+    all: Option<Vec<LeaseRecord<A>>>,
     done: oneshot::Sender<Done>,
 }
 
@@ -35,7 +37,7 @@ struct Done {
     crowded: bool,
 }
 
-impl Keeper {
+impl<A: Clone + Serialize + Send + 'static> Keeper<A> {
     /// Starts the thread.
     ///
     /// # Errors
@@ -60,8 +62,8 @@ impl Keeper {
     /// The disk refuses: then none of them count as written.
     pub(crate) async fn append(
         &mut self,
-        leases: &[LeaseRecord],
-        all: impl FnOnce() -> Vec<LeaseRecord>,
+        leases: &[LeaseRecord<A>],
+        all: impl FnOnce() -> Vec<LeaseRecord<A>>,
     ) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
         let order = Order { leases: leases.to_vec(), all: self.crowded.then(all), done };
@@ -80,7 +82,7 @@ impl Keeper {
     }
 }
 
-fn keep(mut leases: Leases, mut orders: mpsc::Receiver<Order>) {
+fn keep<A: Serialize>(mut leases: Leases, mut orders: mpsc::Receiver<Order<A>>) {
     while let Some(Order { leases: wanted, all, done }) = orders.blocking_recv() {
         let written = leases.append(&wanted);
         if let (Ok(()), Some(all)) = (&written, all)
@@ -98,7 +100,6 @@ fn keep(mut leases: Leases, mut orders: mpsc::Receiver<Order>) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
     use std::sync::mpsc as blocking;
 
     use lab_model::MacAddr;
@@ -117,13 +118,13 @@ mod tests {
 
         runtime.block_on(async {
             tokio::task::spawn_blocking(move || mount.recv());
-            let (leases, _) = Leases::open(&path, Durability::Synced).expect("a journal");
+            let (leases, _) = Leases::open::<Ipv4Addr>(&path, Durability::Synced).expect("a journal");
             let mut keeper = Keeper::start(leases).expect("a thread");
             keeper.append(&[lease(1)], Vec::new).await.expect("room");
             keeper.close().await;
         });
 
-        assert_eq!(Leases::open(&path, Durability::Synced).expect("the journal").1, [lease(1)]);
+        assert_eq!(Leases::open::<Ipv4Addr>(&path, Durability::Synced).expect("the journal").1, [lease(1)]);
         drop(hung);
     }
 
@@ -131,7 +132,7 @@ mod tests {
     async fn a_long_journal_becomes_short_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("leases");
-        let (leases, _) = Leases::open(&path, Durability::Buffered).expect("a journal");
+        let (leases, _) = Leases::open::<Ipv4Addr>(&path, Durability::Buffered).expect("a journal");
         let mut keeper = Keeper::start(leases).expect("a thread");
 
         for _ in 0..1000 {
@@ -139,7 +140,7 @@ mod tests {
         }
         keeper.close().await;
 
-        let restored = Leases::open(&path, Durability::Buffered).expect("the journal").1;
+        let restored = Leases::open::<Ipv4Addr>(&path, Durability::Buffered).expect("the journal").1;
         assert!(restored.len() < 1000, "{}", restored.len());
         assert_eq!(restored.last(), Some(&lease(2)));
     }

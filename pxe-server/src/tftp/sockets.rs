@@ -58,5 +58,9 @@ fn open(config: &Config) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     // Transfers that share the listening port are told apart by the addresses that their sockets are connected to.
     socket.set_reuse_address(config.ports == Ports::Listening)?;
+    if config.address.is_ipv6() {
+        // A new IPv6 address cannot be used for a while, nor on a link without a carrier.
+        socket.set_freebind_v6(true)?;
+    }
     Ok(socket)
 }

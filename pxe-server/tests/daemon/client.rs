@@ -1,6 +1,6 @@
 //! Clients: they send what firmware sends, from UDP sockets of their own.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::Duration;
 
 use dhcproto::v4::{DhcpOption, Flags, Message, MessageType, OptionCode};
@@ -147,9 +147,15 @@ pub(crate) fn http_get(url: &str) -> (u16, String) {
 
 /// Reads a file by TFTP in blocks of 512 bytes, without options (RFC 1350).
 pub(crate) fn tftp_read(name: &str) -> Result<Vec<u8>, String> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    tftp_read_from(SERVER.into(), name)
+}
+
+/// As [`tftp_read`], from the server at this address.
+pub(crate) fn tftp_read_from(server: IpAddr, name: &str) -> Result<Vec<u8>, String> {
+    let any = if server.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).unwrap();
     socket.set_read_timeout(Some(LIMIT)).unwrap();
-    socket.send_to(format!("\0\x01{name}\0octet\0").as_bytes(), (SERVER, 69)).unwrap();
+    socket.send_to(format!("\0\x01{name}\0octet\0").as_bytes(), (server, 69)).unwrap();
     let mut file = Vec::new();
     let mut buffer = [0; 516];
     loop {

@@ -1,30 +1,30 @@
 //! Where machines reach the server over HTTP.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 
 use lab_model::{Arch, FileName, ImageName, MacAddr, MachineName};
 
 use super::BootProgram;
 
-/// The server's own address in URLs, `http://10.77.0.1` or `http://10.77.0.1:8080`.
+/// The server's own address in URLs, `http://10.77.0.1`, `http://10.77.0.1:8080` or `http://[fd00:77::1]`.
 ///
 /// An address and no name: firmware and boot programs fetch from it before anything resolves names. Every URL that a
 /// machine is given comes from here, so that each path is written once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
-    address: Ipv4Addr,
+    address: IpAddr,
     port: u16,
 }
 
 impl BaseUrl {
     /// The server at this address and TCP port.
-    pub const fn new(address: Ipv4Addr, port: u16) -> Self {
+    pub const fn new(address: IpAddr, port: u16) -> Self {
         Self { address, port }
     }
 
     /// The server's address, as machines reach it.
-    pub const fn address(self) -> Ipv4Addr {
+    pub const fn address(self) -> IpAddr {
         self.address
     }
 
@@ -36,6 +36,14 @@ impl BaseUrl {
     /// The network boot program, for UEFI HTTP Boot.
     pub fn boot_program(self, program: BootProgram) -> String {
         format!("{self}/boot/{}", program.file_name())
+    }
+
+    /// The same program over TFTP, for PXE in IPv6 (RFC 5970 §3.1).
+    pub fn tftp(self, program: BootProgram) -> String {
+        match self.address {
+            IpAddr::V4(address) => format!("tftp://{address}/{}", program.file_name()),
+            IpAddr::V6(address) => format!("tftp://[{address}]/{}", program.file_name()),
+        }
     }
 
     /// The installer's configuration.
@@ -91,9 +99,10 @@ impl BaseUrl {
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.port {
-            80 => write!(f, "http://{}", self.address),
-            port => write!(f, "http://{}:{port}", self.address),
+        match (self.address, self.port) {
+            (IpAddr::V4(address), 80) => write!(f, "http://{address}"),
+            (IpAddr::V6(address), 80) => write!(f, "http://[{address}]"),
+            (address, port) => write!(f, "http://{}", SocketAddr::new(address, port)),
         }
     }
 }
@@ -104,9 +113,19 @@ impl std::str::FromStr for BaseUrl {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parsed = text.strip_prefix("http://").and_then(|rest| {
             let rest = rest.strip_suffix('/').unwrap_or(rest);
-            let (address, port) = rest.split_once(':').unwrap_or((rest, "80"));
+            let (address, port) = match rest.strip_prefix('[') {
+                Some(rest) => {
+                    let (address, port) = rest.split_once(']')?;
+                    (IpAddr::V6(address.parse().ok()?), port)
+                }
+                None => {
+                    let (address, port) = rest.split_at(rest.find(':').unwrap_or(rest.len()));
+                    (IpAddr::V4(address.parse().ok()?), port)
+                }
+            };
+            let port = if port.is_empty() { "80" } else { port.strip_prefix(':')? };
             let plain = port.bytes().all(|byte| byte.is_ascii_digit());
-            Some(Self::new(address.parse().ok()?, port.parse().ok().filter(|port| plain && *port != 0)?))
+            Some(Self::new(address, port.parse().ok().filter(|port| plain && *port != 0)?))
         });
         parsed.ok_or_else(|| NotBaseUrl(text.to_owned()))
     }
@@ -121,7 +140,9 @@ impl<'de> serde::Deserialize<'de> for BaseUrl {
 
 /// The text is no URL of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not the server's URL: expected a form such as `http://10.77.0.1` or `http://10.77.0.1:8080`")]
+#[error(
+    "`{0}` is not the server's URL: expected a form such as `http://10.77.0.1`, `http://10.77.0.1:8080` or `http://[fd00:77::1]`"
+)]
 pub struct NotBaseUrl(String);
 
 #[cfg(test)]
@@ -134,6 +155,8 @@ mod tests {
             ("http://10.77.0.1", "http://10.77.0.1"),
             ("http://10.77.0.1:80/", "http://10.77.0.1"),
             ("http://10.0.2.2:8080", "http://10.0.2.2:8080"),
+            ("http://[fd00:77::1]/", "http://[fd00:77::1]"),
+            ("http://[fd00:77:0::1]:8080", "http://[fd00:77::1]:8080"),
         ] {
             assert_eq!(text.parse::<BaseUrl>().map(|base| base.to_string()), Ok(shown.to_owned()));
         }
@@ -141,8 +164,19 @@ mod tests {
 
     #[test]
     fn refuses_what_a_boot_program_could_not_fetch_from() {
-        for text in ["", "10.77.0.1", "https://10.77.0.1", "http://server", "http://10.77.0.1:0", "http://10.77.0.1/a"]
-        {
+        for text in [
+            "",
+            "10.77.0.1",
+            "https://10.77.0.1",
+            "http://server",
+            "http://10.77.0.1:0",
+            "http://10.77.0.1:",
+            "http://10.77.0.1/a",
+            "http://fd00:77::1",
+            "http://[fd00:77::1",
+            "http://[fd00:77::1]a",
+            "http://[10.77.0.1]",
+        ] {
             assert_eq!(text.parse::<BaseUrl>(), Err(NotBaseUrl(text.to_owned())));
         }
     }

@@ -185,7 +185,7 @@ fn says(failure: &str, hint: &str) -> Diagnosis {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::IpAddr;
 
     use lab_model::{Definition, Event, FetchedFile, Format, InstallerReport, MacAddr, Phase, What};
 
@@ -360,11 +360,11 @@ mod tests {
     const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
 
     fn offer(firmware: Firmware) -> What {
-        What::Offer { address: Ipv4Addr::new(10, 77, 0, 10), firmware }
+        What::Offer { address: IpAddr::from([10, 77, 0, 10]), firmware }
     }
 
     fn ack(firmware: Firmware) -> What {
-        What::Ack { address: Ipv4Addr::new(10, 77, 0, 10), firmware }
+        What::Ack { address: IpAddr::from([10, 77, 0, 10]), firmware }
     }
 
     fn transfer() -> What {

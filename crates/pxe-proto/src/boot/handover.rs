@@ -91,7 +91,6 @@ fn comes_for_a_boot(firmware: Firmware) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
 
     use lab_model::{Arch, FetchedFile, InstallerReport};
 
@@ -155,7 +154,7 @@ mod tests {
     }
 
     fn ack(firmware: Firmware) -> What {
-        What::Ack { address: Ipv4Addr::new(10, 77, 0, 10), firmware }
+        What::Ack { address: [10, 77, 0, 10].into(), firmware }
     }
 
     fn script() -> What {

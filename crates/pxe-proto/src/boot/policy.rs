@@ -438,7 +438,7 @@ mod tests {
     }
 
     const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
-    const BASE: BaseUrl = BaseUrl::new(std::net::Ipv4Addr::new(10, 77, 0, 1), 80);
+    const BASE: BaseUrl = BaseUrl::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 77, 0, 1)), 80);
 
     fn machine(more: &str) -> Machine {
         let text = format!("name = 'web'\nmac = '52:54:00:00:00:01'\n{more}");

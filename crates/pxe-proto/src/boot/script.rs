@@ -17,7 +17,10 @@ use super::{BaseUrl, Boot, Profile, Profiles};
 
 /// The script that iPXE on UEFI fetches first, from where it was loaded itself.
 pub fn autoexec(base: BaseUrl) -> String {
-    include_str!("../../../../ipxe/autoexec.ipxe").replace("{base}", &base.to_string())
+    // iPXE's words for an address of the server's family, and for how it gets one.
+    let (address, configurator) = if base.address().is_ipv4() { ("ip", "dhcp") } else { ("ip6", "ipv6") };
+    let text = include_str!("../../../../ipxe/autoexec.ipxe").replace("{base}", &base.to_string());
+    text.replace("{address}", address).replace("{configurator}", configurator)
 }
 
 /// Whom a script is for, and what it can be made of.
@@ -219,7 +222,7 @@ fn is_plain_word(word: &str) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     use proptest::prelude::*;
 
@@ -327,7 +330,7 @@ pub(super) mod tests {
     }
 
     const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
-    const BASE: BaseUrl = BaseUrl::new(Ipv4Addr::new(10, 77, 0, 1), 80);
+    const BASE: BaseUrl = BaseUrl::new(IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1)), 80);
 
     fn of(boot: &Boot, manifest: Option<&ImageManifest>) -> String {
         script(boot, &Scene { manifest, ..scene(&Profiles::default()) })

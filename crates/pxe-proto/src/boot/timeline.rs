@@ -1,7 +1,7 @@
 //! What a machine's boot events add up to.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -24,6 +24,7 @@ pub struct Timeline {
     address: Option<Ipv4Addr>,
     handover: Handover,
     once: Option<u64>,
+    ipv6: Option<Ipv6Addr>,
     defined: bool,
 }
 
@@ -104,7 +105,7 @@ impl Timeline {
         self.attempts.iter()
     }
 
-    /// The address that the machine was given last.
+    /// The IPv4 address that the machine was given last.
     pub fn address(&self) -> Option<Ipv4Addr> {
         self.address
     }
@@ -119,11 +120,18 @@ impl Timeline {
         self.handover
     }
 
+    /// The IPv6 address that the machine was given last.
+    pub fn ipv6(&self) -> Option<Ipv6Addr> {
+        self.ipv6
+    }
+
     fn record(&mut self, event: &Event) {
         self.defined = event.machine.is_some();
         let memory = if self.defined { OF_A_DEFINED_MACHINE } else { OF_A_STRANGER };
-        if let What::Ack { address, .. } = event.what {
-            self.address = Some(address);
+        match event.what {
+            What::Ack { address: IpAddr::V4(address), .. } => self.address = Some(address),
+            What::Ack { address: IpAddr::V6(address), .. } => self.ipv6 = Some(address),
+            _ => {}
         }
         if let What::Once { number } = event.what {
             self.once = Some(number);
@@ -426,7 +434,7 @@ mod tests {
     }
 
     const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
-    const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 10);
+    const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 10));
 
     fn any_event() -> impl Strategy<Value = What> {
         let firmware = || {

@@ -15,13 +15,13 @@ pub struct Client {
 
 /// What a client says of itself in its options; `None` where it does not.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Classes<'a> {
+pub(crate) struct Classes<'a> {
     /// Option 60.
-    pub(super) vendor: Option<&'a [u8]>,
+    pub(crate) vendor: Option<&'a [u8]>,
     /// Option 77.
-    pub(super) user: Option<&'a [u8]>,
+    pub(crate) user: Option<&'a [u8]>,
     /// Option 93.
-    pub(super) architecture: Option<&'a [u8]>,
+    pub(crate) architecture: Option<&'a [u8]>,
 }
 
 /// The user class by which iPXE says that it needs a script, not a boot program.
@@ -35,7 +35,7 @@ const HTTP_CLIENT: &[u8] = b"HTTPClient";
 
 impl Classes<'_> {
     /// The kind of program that says this of itself.
-    pub(super) fn firmware(self) -> Firmware {
+    pub(crate) fn firmware(self) -> Firmware {
         let vendor = self.vendor.unwrap_or_default();
         // iPXE keeps the vendor class and architecture of the firmware that it was started by.
         if self.user.is_some_and(is_ipxe) {

@@ -218,7 +218,7 @@ impl Engine {
         let address = request.requested.ok_or(Ignored::NoAddress)?;
         let declined = self.segments[place].leases.decline(mac, address, self.config.decline_hold);
         let lease = declined.ok_or(Ignored::NotTheirs(mac, address))?;
-        Ok(Action::Record(Box::new(Change { lease, event: Some((mac, What::Decline { address })) })))
+        Ok(Action::Record(Box::new(Change { lease, event: Some((mac, What::Decline { address: address.into() })) })))
     }
 
     /// RFC 2131 §4.3.4.
@@ -275,8 +275,8 @@ impl Engine {
         let Grant { address, commit, is_told } = grant;
         let (mac, firmware) = (request.mac(), request.firmware());
         let what = match kind {
-            ReplyKind::Offer => What::Offer { address, firmware },
-            ReplyKind::Ack | ReplyKind::Nak => What::Ack { address, firmware },
+            ReplyKind::Offer => What::Offer { address: address.into(), firmware },
+            ReplyKind::Ack | ReplyKind::Nak => What::Ack { address: address.into(), firmware },
         };
         Action::Reply(Box::new(Reply {
             kind,
@@ -300,7 +300,7 @@ impl Engine {
             message: reply::refusal(self.config.server, request, reason),
             destination: destination(ReplyKind::Nak, request, place, None),
             commit: None,
-            event: Some((mac, What::Nak { address, reason: reason.to_string() })),
+            event: Some((mac, What::Nak { address: address.into(), reason: reason.to_string() })),
         }))
     }
 

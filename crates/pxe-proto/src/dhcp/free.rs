@@ -1,22 +1,23 @@
 //! The addresses of the pool that nobody has ever had, as ranges: a /8 costs no more than a /30.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
+
+use super::Address;
 
 /// A set of addresses, kept as ranges that neither overlap nor touch: the first of each, with its last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FreeAddresses {
-    ranges: BTreeMap<u32, u32>,
+    ranges: BTreeMap<u128, u128>,
 }
 
 impl FreeAddresses {
     /// All addresses of these ranges, which may overlap; one whose end comes before its start has none.
-    pub(super) fn new(ranges: impl IntoIterator<Item = RangeInclusive<Ipv4Addr>>) -> Self {
-        let bits = |range: RangeInclusive<Ipv4Addr>| (range.start().to_bits(), range.end().to_bits());
+    pub(super) fn new<A: Address>(ranges: impl IntoIterator<Item = RangeInclusive<A>>) -> Self {
+        let bits = |range: RangeInclusive<A>| (range.start().number(), range.end().number());
         let mut sorted: Vec<_> = ranges.into_iter().map(bits).filter(|(first, last)| first <= last).collect();
         sorted.sort_unstable();
-        let mut merged = BTreeMap::<u32, u32>::new();
+        let mut merged = BTreeMap::<u128, u128>::new();
         for (first, last) in sorted {
             match merged.last_entry() {
                 Some(mut before) if first <= before.get().saturating_add(1) => {
@@ -30,13 +31,13 @@ impl FreeAddresses {
     }
 
     /// The ranges, in order.
-    pub(super) fn ranges(&self) -> impl Iterator<Item = RangeInclusive<Ipv4Addr>> {
-        self.ranges.iter().map(|(first, last)| Ipv4Addr::from_bits(*first)..=Ipv4Addr::from_bits(*last))
+    pub(super) fn ranges<A: Address>(&self) -> impl Iterator<Item = RangeInclusive<A>> {
+        self.ranges.iter().map(|(first, last)| A::numbered(*first)..=A::numbered(*last))
     }
 
     /// Takes the address out, where it is in.
-    pub(super) fn take(&mut self, address: Ipv4Addr) {
-        let bits = address.to_bits();
+    pub(super) fn take(&mut self, address: impl Address) {
+        let bits = address.number();
         let Some((&first, &last)) = self.ranges.range(..=bits).next_back() else { return };
         if bits > last {
             return;
@@ -52,8 +53,8 @@ impl FreeAddresses {
     }
 
     /// Takes out those of the range that are in.
-    pub(super) fn take_range(&mut self, range: &RangeInclusive<Ipv4Addr>) {
-        let (first, last) = (range.start().to_bits(), range.end().to_bits());
+    pub(super) fn take_range(&mut self, range: &RangeInclusive<impl Address>) {
+        let (first, last) = (range.start().number(), range.end().number());
         let before = self.ranges.range(..=last).rev().map(|(first, last)| (*first, *last));
         let touched: Vec<_> = before.take_while(|(_, end)| *end >= first).collect();
         for (start, end) in touched {
@@ -68,8 +69,8 @@ impl FreeAddresses {
     }
 
     /// Puts the address in.
-    pub(super) fn put(&mut self, address: Ipv4Addr) {
-        let bits = address.to_bits();
+    pub(super) fn put(&mut self, address: impl Address) {
+        let bits = address.number();
         let before = self.ranges.range(..=bits).next_back().map(|(&first, &last)| (first, last));
         if before.is_some_and(|(_, last)| last >= bits) {
             return;
@@ -80,18 +81,19 @@ impl FreeAddresses {
     }
 
     /// The first address from this one on, beginning again at the lowest after the highest; `None` if there is none.
-    pub(super) fn next_from(&self, address: Ipv4Addr) -> Option<Ipv4Addr> {
-        let bits = address.to_bits();
+    pub(super) fn next_from<A: Address>(&self, address: A) -> Option<A> {
+        let bits = address.number();
         let around = self.ranges.range(..=bits).next_back().filter(|(_, last)| **last >= bits).map(|_| bits);
         let after = || self.ranges.range(bits..).next().map(|(&first, _)| first);
         let lowest = || self.ranges.keys().next().copied();
-        around.or_else(after).or_else(lowest).map(Ipv4Addr::from_bits)
+        around.or_else(after).or_else(lowest).map(A::numbered)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use proptest::prelude::*;
 
@@ -111,6 +113,20 @@ mod tests {
         free.put(Ipv4Addr::UNSPECIFIED);
         free.put(Ipv4Addr::new(10, 0, 0, 0));
         assert_eq!(free, FreeAddresses::new([Ipv4Addr::UNSPECIFIED..=Ipv4Addr::BROADCAST]));
+    }
+
+    #[test]
+    fn the_last_ipv6_address_has_no_next() {
+        let all = Ipv6Addr::UNSPECIFIED..=Ipv6Addr::from_bits(u128::MAX);
+        let mut free = FreeAddresses::new([all.clone()]);
+
+        free.take(*all.end());
+        free.take(*all.start());
+        assert_eq!(free.next_from(*all.end()), Some(Ipv6Addr::LOCALHOST));
+        free.put(*all.end());
+        free.put(*all.start());
+
+        assert_eq!(free, FreeAddresses::new([all]));
     }
 
     proptest! {

@@ -10,11 +10,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// address or of the same machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct LeaseRecord {
+pub struct LeaseRecord<A = Ipv4Addr> {
     /// The client.
     pub mac: MacAddr,
     /// The address that it has or had.
-    pub address: Ipv4Addr,
+    pub address: A,
     /// What became of it.
     pub state: LeaseState,
     /// Since when.
@@ -64,7 +64,7 @@ fn name_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Mac
     Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| text.parse().ok()))
 }
 
-impl LeaseRecord {
+impl<A> LeaseRecord<A> {
     /// Whether the address is the client's alone, or nobody's, at this moment.
     pub fn is_active(&self, now: UnixSeconds) -> bool {
         match self.state {

@@ -4,53 +4,66 @@
 //! pool and the reservations: a client that was never given an address leaves nothing behind.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use lab_model::{MacAddr, MachineName};
 
 use super::pool::Pool;
-use super::{Class, LeaseRecord, LeaseState, Refusal, Subnet, UnixSeconds};
+use super::{Address, LeaseRecord, LeaseState, Refusal, UnixSeconds};
 
 /// All that is known of one subnet's addresses.
 ///
 /// An address of a pool that is neither the server's, nor the router's, nor reserved is in its [`Pool`] one of those that can
 /// be given some time.
 #[derive(Debug)]
-pub(super) struct Leases {
-    hosts: RangeInclusive<Ipv4Addr>,
-    server: Ipv4Addr,
-    router: Option<Ipv4Addr>,
+pub(crate) struct Leases<A> {
+    hosts: RangeInclusive<A>,
+    server: A,
+    router: Option<A>,
     /// First those of the classes, in their order; last the one for everybody.
-    pools: Vec<Pool>,
-    reserved: BTreeSet<Ipv4Addr>,
-    by_address: BTreeMap<Ipv4Addr, LeaseRecord>,
-    by_mac: BTreeMap<MacAddr, Held>,
+    pools: Vec<Pool<A>>,
+    reserved: BTreeSet<A>,
+    by_address: BTreeMap<A, LeaseRecord<A>>,
+    by_mac: BTreeMap<MacAddr, Held<A>>,
     clock: UnixSeconds,
 }
 
 /// What one machine has: two addresses while it moves from one to the other, as it does when its reservation changes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Held {
-    lease: Option<Ipv4Addr>,
-    offer: Option<Ipv4Addr>,
+#[derive(Clone, Copy, Debug)]
+struct Held<A> {
+    lease: Option<A>,
+    offer: Option<A>,
 }
 
-impl Leases {
-    /// No lease, and no reservation.
-    pub(super) fn new(subnet: &Subnet, classes: &[Class], server: Ipv4Addr) -> Self {
-        let hosts = subnet.network.hosts();
-        let mut pools = Vec::with_capacity(classes.len() + 1);
-        for ranges in classes.iter().map(|class| &class.pool).chain([&subnet.pool]) {
+impl<A> Default for Held<A> {
+    fn default() -> Self {
+        Self { lease: None, offer: None }
+    }
+}
+
+impl<A: Address> Leases<A> {
+    /// No lease, and no reservation, in a network of these hosts with these pools. Neither the server nor the router, if it is another
+    /// host, is anybody's.
+    pub(crate) fn new<'a>(
+        hosts: RangeInclusive<A>,
+        ranges: impl Iterator<Item = &'a [RangeInclusive<A>]>,
+        server: A,
+        router: Option<A>,
+    ) -> Self
+    where
+        A: 'a,
+    {
+        let mut pools = Vec::new();
+        for ranges in ranges {
             let mut pool = Pool::new(ranges, &hosts, &pools);
-            [Some(server), subnet.router].into_iter().flatten().for_each(|taken| pool.take(taken, None));
+            [Some(server), router].into_iter().flatten().for_each(|taken| pool.take(taken, None));
             pools.push(pool);
         }
         Self {
             hosts,
             server,
-            router: subnet.router,
+            router,
             pools,
             reserved: BTreeSet::new(),
             by_address: BTreeMap::new(),
@@ -63,7 +76,7 @@ impl Leases {
     ///
     /// A clock that was set back would make every lease last longer by as much, and the pool run out: what was granted
     /// in what is now the future counts from now.
-    pub(super) fn advance(&mut self, now: UnixSeconds) {
+    pub(crate) fn advance(&mut self, now: UnixSeconds) {
         if now < self.clock {
             for (address, record) in &mut self.by_address {
                 if record.granted <= now {
@@ -79,7 +92,7 @@ impl Leases {
     }
 
     /// Keeps these addresses for the machines that they are reserved for. Who has one of them keeps it until its lease ends.
-    pub(super) fn reserve(&mut self, reserved: BTreeSet<Ipv4Addr>) {
+    pub(crate) fn reserve(&mut self, reserved: BTreeSet<A>) {
         let before = std::mem::replace(&mut self.reserved, reserved);
         let changed: Vec<_> = before.symmetric_difference(&self.reserved).copied().collect();
         for address in changed {
@@ -87,7 +100,7 @@ impl Leases {
             self.take(address, expires);
             self.give(address, expires);
         }
-        let stale = |record: &&LeaseRecord| {
+        let stale = |record: &&LeaseRecord<A>| {
             let address = record.address;
             !record.is_active(self.clock) && !self.is_in_pool(address) && !self.is_reserved(address)
         };
@@ -98,59 +111,59 @@ impl Leases {
     }
 
     /// Whether a host of the network other than the server can have the address.
-    pub(super) fn is_clients(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn is_clients(&self, address: A) -> bool {
         self.hosts.contains(&address) && address != self.server
     }
 
     /// Whether some pool has the address, for whomever.
-    pub(super) fn is_in_pool(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn is_in_pool(&self, address: A) -> bool {
         self.pool_of(address).is_some()
     }
 
     /// Whether the client can have the address from a pool: one that is for everybody or for a class of its own, or that
     /// it has the address from. One machine is of several classes within a minute, as firmware and as operating system.
-    pub(super) fn is_admitted(&self, address: Ipv4Addr, mac: MacAddr, classes: &[usize]) -> bool {
+    pub(crate) fn is_admitted(&self, address: A, mac: MacAddr, classes: &[usize]) -> bool {
         let own = [self.leased(mac), self.offered(mac)].contains(&Some(address));
         self.pool_of(address).is_some_and(|pool| own || pool == self.pools.len() - 1 || classes.contains(&pool))
     }
 
     /// Whether there is any pool for a client of these classes.
-    pub(super) fn has_pool(&self, classes: &[usize]) -> bool {
+    pub(crate) fn has_pool(&self, classes: &[usize]) -> bool {
         self.pools_for(classes).any(|pool| !pool.is_empty())
     }
 
-    fn pool_of(&self, address: Ipv4Addr) -> Option<usize> {
+    fn pool_of(&self, address: A) -> Option<usize> {
         let is_taken = address == self.server || Some(address) == self.router;
         self.pools.iter().position(|pool| pool.contains(address)).filter(|_| !is_taken)
     }
 
     /// The pools for a client of these classes, its own first.
-    fn pools_for(&self, classes: &[usize]) -> impl Iterator<Item = &Pool> {
+    fn pools_for(&self, classes: &[usize]) -> impl Iterator<Item = &Pool<A>> {
         classes.iter().filter_map(|class| self.pools.get(*class)).chain(self.pools.last())
     }
 
     /// Whether the address is reserved for some machine.
-    pub(super) fn is_reserved(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn is_reserved(&self, address: A) -> bool {
         self.reserved.contains(&address)
     }
 
     /// Whether there is any record of the machine.
-    pub(super) fn knows(&self, mac: MacAddr) -> bool {
+    pub(crate) fn knows(&self, mac: MacAddr) -> bool {
         self.by_mac.contains_key(&mac)
     }
 
     /// The address that was leased to the machine last, whether or not the lease has ended.
-    pub(super) fn leased(&self, mac: MacAddr) -> Option<Ipv4Addr> {
+    pub(crate) fn leased(&self, mac: MacAddr) -> Option<A> {
         self.by_mac.get(&mac)?.lease
     }
 
     /// The address that was offered to the machine last, if it has not asked for it yet.
-    pub(super) fn offered(&self, mac: MacAddr) -> Option<Ipv4Addr> {
+    pub(crate) fn offered(&self, mac: MacAddr) -> Option<A> {
         self.by_mac.get(&mac)?.offer
     }
 
     /// Whether the machine's own lease of this address has not ended yet.
-    pub(super) fn is_leased(&self, address: Ipv4Addr, mac: MacAddr) -> bool {
+    pub(crate) fn is_leased(&self, address: A, mac: MacAddr) -> bool {
         let record = self.by_address.get(&address).filter(|record| record.mac == mac);
         record.is_some_and(|record| record.state == LeaseState::Bound && record.is_active(self.clock))
     }
@@ -158,7 +171,7 @@ impl Leases {
     /// Whether nobody but the machine has the address now.
     ///
     /// An offer of an address that has been reserved since is void: it can be taken from whom it was made to.
-    pub(super) fn vacant(&self, address: Ipv4Addr, mac: MacAddr) -> Result<(), Refusal> {
+    pub(crate) fn vacant(&self, address: A, mac: MacAddr) -> Result<(), Refusal<A>> {
         let Some(record) = self.by_address.get(&address).filter(|record| record.is_active(self.clock)) else {
             return Ok(());
         };
@@ -174,7 +187,7 @@ impl Leases {
     /// as possible, else the one that has been out of use for longest.
     ///
     /// The order also guards against a clock that was set forward, by which leases seem to have ended that have not.
-    pub(super) fn pick(&self, mac: MacAddr, classes: &[usize]) -> Option<Ipv4Addr> {
+    pub(crate) fn pick(&self, mac: MacAddr, classes: &[usize]) -> Option<A> {
         self.pools_for(classes).find_map(|pool| {
             pool.unused(mac).or_else(|| {
                 let address = pool.first_to_end()?;
@@ -185,7 +198,7 @@ impl Leases {
     }
 
     /// Keeps the address for the machine until it asks for it.
-    pub(super) fn offer(&mut self, mac: MacAddr, address: Ipv4Addr, hold: Duration) {
+    pub(crate) fn offer(&mut self, mac: MacAddr, address: A, hold: Duration) {
         let expires = self.clock.after(hold);
         if self.offered(mac).is_some_and(|other| other != address) {
             self.withdraw(mac);
@@ -200,7 +213,7 @@ impl Leases {
     }
 
     /// Takes back what was offered to the machine, because it wants something else.
-    pub(super) fn withdraw(&mut self, mac: MacAddr) {
+    pub(crate) fn withdraw(&mut self, mac: MacAddr) {
         if let Some(address) = self.offered(mac) {
             self.forget(address);
         }
@@ -208,13 +221,13 @@ impl Leases {
 
     /// Leases the address to the machine, and ends what else it had. What it does not call itself now, as when its firmware
     /// asks, it calls itself as before.
-    pub(super) fn bind(
+    pub(crate) fn bind(
         &mut self,
         mac: MacAddr,
-        address: Ipv4Addr,
+        address: A,
         hostname: Option<MachineName>,
         lease: Duration,
-    ) -> LeaseRecord {
+    ) -> LeaseRecord<A> {
         let (granted, expires) = (self.clock, self.clock.after(lease));
         let before = self.by_address.get(&address).filter(|record| record.mac == mac);
         let hostname = hostname.or_else(|| before?.hostname.clone());
@@ -224,7 +237,7 @@ impl Leases {
     }
 
     /// Ends the machine's lease; `None` where it has none of this address.
-    pub(super) fn release(&mut self, mac: MacAddr, address: Ipv4Addr) -> Option<LeaseRecord> {
+    pub(crate) fn release(&mut self, mac: MacAddr, address: A) -> Option<LeaseRecord<A>> {
         if !self.is_leased(address, mac) {
             return None;
         }
@@ -236,7 +249,7 @@ impl Leases {
     }
 
     /// Puts the address that the machine has, or was offered, on probation; `None` where it has not got it.
-    pub(super) fn decline(&mut self, mac: MacAddr, address: Ipv4Addr, hold: Duration) -> Option<LeaseRecord> {
+    pub(crate) fn decline(&mut self, mac: MacAddr, address: A, hold: Duration) -> Option<LeaseRecord<A>> {
         let current =
             self.by_address.get(&address).filter(|record| record.mac == mac && record.is_active(self.clock))?;
         match current.state {
@@ -250,7 +263,7 @@ impl Leases {
     }
 
     /// Takes up a record that was kept; one that the network has no place for any more is dropped.
-    pub(super) fn restore(&mut self, record: LeaseRecord) {
+    pub(crate) fn restore(&mut self, record: LeaseRecord<A>) {
         if !self.is_clients(record.address) || record.state == LeaseState::Offered {
             return;
         }
@@ -259,12 +272,12 @@ impl Leases {
     }
 
     /// Everything but offers, by address.
-    pub(super) fn kept(&self) -> impl Iterator<Item = &LeaseRecord> {
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &LeaseRecord<A>> {
         self.by_address.values().filter(|record| record.state != LeaseState::Offered)
     }
 
     /// Puts the record in the place of whatever was known of its address and of its machine.
-    fn replace(&mut self, record: LeaseRecord) {
+    fn replace(&mut self, record: LeaseRecord<A>) {
         if self.offered(record.mac).is_some_and(|other| other != record.address) {
             self.withdraw(record.mac);
         }
@@ -275,7 +288,7 @@ impl Leases {
     }
 
     /// Puts the record in the place of whatever was known of its address.
-    fn put(&mut self, record: LeaseRecord) {
+    fn put(&mut self, record: LeaseRecord<A>) {
         let LeaseRecord { mac, address, state, expires, .. } = record;
         let old = self.by_address.insert(address, record);
         self.take(address, old.as_ref().map(|old| old.expires));
@@ -291,7 +304,7 @@ impl Leases {
     }
 
     /// Drops what is known of the address.
-    fn forget(&mut self, address: Ipv4Addr) {
+    fn forget(&mut self, address: A) {
         let Some(record) = self.by_address.remove(&address) else { return };
         self.take(address, Some(record.expires));
         self.detach(record.mac, address);
@@ -299,7 +312,7 @@ impl Leases {
     }
 
     /// Puts the address among those that can be given some time, if it is one of them; `expires` is when its record ends.
-    fn give(&mut self, address: Ipv4Addr, expires: Option<UnixSeconds>) {
+    fn give(&mut self, address: A, expires: Option<UnixSeconds>) {
         let Some(pool) = self.pool_of(address).filter(|_| !self.is_reserved(address)) else { return };
         match expires {
             Some(expires) => self.pools[pool].end(expires, address),
@@ -308,13 +321,13 @@ impl Leases {
     }
 
     /// Takes the address out from among those; `expires` is what [`Leases::give`] was told.
-    fn take(&mut self, address: Ipv4Addr, expires: Option<UnixSeconds>) {
+    fn take(&mut self, address: A, expires: Option<UnixSeconds>) {
         if let Some(pool) = self.pool_of(address) {
             self.pools[pool].take(address, expires);
         }
     }
 
-    fn detach(&mut self, mac: MacAddr, address: Ipv4Addr) {
+    fn detach(&mut self, mac: MacAddr, address: A) {
         let Some(held) = self.by_mac.get_mut(&mac) else { return };
         for place in [&mut held.lease, &mut held.offer] {
             place.take_if(|held| *held == address);

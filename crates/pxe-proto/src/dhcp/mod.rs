@@ -12,9 +12,10 @@
 //! Deliberately not here: sockets and the clock, which file a machine boots ([`crate::boot`] decides), addresses for
 //! clients that are not on Ethernet, BOOTP without DHCP, and several subnets on one link.
 
+mod address;
 mod boot_file;
 mod class;
-mod client;
+pub(crate) mod client;
 mod config;
 mod destination;
 mod domain_names;
@@ -26,7 +27,7 @@ mod ignored;
 mod known;
 mod layout;
 mod lease;
-mod leases;
+pub(crate) mod leases;
 mod options;
 mod pool;
 mod received;
@@ -38,6 +39,7 @@ mod rival;
 mod segment;
 mod settings;
 
+pub use address::Address;
 pub use class::{Class, ClassBoot, Patterns, Selector};
 pub use client::Client;
 pub use config::{Config, Subnet};

@@ -1,28 +1,27 @@
 //! A pool: the addresses for clients that have none reserved, in as many ranges as there are.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
 use lab_model::MacAddr;
 
-use super::UnixSeconds;
 use super::free::FreeAddresses;
+use super::{Address, UnixSeconds};
 
 /// The addresses of a pool, and which of them can be given next.
 ///
 /// An address that can be given at all is in one of two places: in `free` while there is no record of it, else in `ending`.
-#[derive(Debug, Default)]
-pub(super) struct Pool {
+#[derive(Debug)]
+pub(super) struct Pool<A> {
     /// In order; they neither overlap nor touch.
-    ranges: Vec<RangeInclusive<Ipv4Addr>>,
+    ranges: Vec<RangeInclusive<A>>,
     free: FreeAddresses,
-    ending: BTreeSet<(UnixSeconds, Ipv4Addr)>,
+    ending: BTreeSet<(UnixSeconds, A)>,
 }
 
-impl Pool {
+impl<A: Address> Pool<A> {
     /// The addresses of these ranges that are among `hosts` and in none of the other pools, all of them free.
-    pub(super) fn new(ranges: &[RangeInclusive<Ipv4Addr>], hosts: &RangeInclusive<Ipv4Addr>, others: &[Self]) -> Self {
+    pub(super) fn new(ranges: &[RangeInclusive<A>], hosts: &RangeInclusive<A>, others: &[Self]) -> Self {
         let clipped = ranges.iter().map(|range| *range.start().max(hosts.start())..=*range.end().min(hosts.end()));
         let mut free = FreeAddresses::new(clipped);
         others.iter().flat_map(|other| &other.ranges).for_each(|range| free.take_range(range));
@@ -30,7 +29,7 @@ impl Pool {
     }
 
     /// Whether the address is one of the pool's.
-    pub(super) fn contains(&self, address: Ipv4Addr) -> bool {
+    pub(super) fn contains(&self, address: A) -> bool {
         let after = self.ranges.partition_point(|range| *range.start() <= address);
         after.checked_sub(1).is_some_and(|at| self.ranges[at].contains(&address))
     }
@@ -41,17 +40,17 @@ impl Pool {
     }
 
     /// Puts in an address that there is no record of.
-    pub(super) fn free(&mut self, address: Ipv4Addr) {
+    pub(super) fn free(&mut self, address: A) {
         self.free.put(address);
     }
 
     /// Puts in an address whose record ends then.
-    pub(super) fn end(&mut self, expires: UnixSeconds, address: Ipv4Addr) {
+    pub(super) fn end(&mut self, expires: UnixSeconds, address: A) {
         self.ending.insert((expires, address));
     }
 
     /// Takes the address out, whatever its record says.
-    pub(super) fn take(&mut self, address: Ipv4Addr, expires: Option<UnixSeconds>) {
+    pub(super) fn take(&mut self, address: A, expires: Option<UnixSeconds>) {
         match expires {
             Some(expires) => drop(self.ending.remove(&(expires, address))),
             None => self.free.take(address),
@@ -59,33 +58,34 @@ impl Pool {
     }
 
     /// Has the address end at another time, if it is one of those that end.
-    pub(super) fn move_end(&mut self, before: UnixSeconds, after: UnixSeconds, address: Ipv4Addr) {
+    pub(super) fn move_end(&mut self, before: UnixSeconds, after: UnixSeconds, address: A) {
         if self.ending.remove(&(before, address)) {
             self.ending.insert((after, address));
         }
     }
 
     /// An address that nobody has had yet: the same for the same machine, as far as possible.
-    pub(super) fn unused(&self, mac: MacAddr) -> Option<Ipv4Addr> {
-        let sizes = self.ranges.iter().map(|range| (range.start().to_bits(), size(range)));
-        let mut at = spread(mac).checked_rem(sizes.clone().map(|(_, size)| size).sum())?;
+    pub(super) fn unused(&self, mac: MacAddr) -> Option<A> {
+        let sizes = self.ranges.iter().map(|range| (range.start().number(), size(range)));
+        let all = sizes.clone().fold(0_u128, |all, (_, size)| all.saturating_add(size));
+        let mut at = u128::from(spread(mac)).checked_rem(all)?;
         for (first, size) in sizes {
             match at.checked_sub(size) {
                 Some(beyond) => at = beyond,
-                None => return self.free.next_from(Ipv4Addr::from_bits(first + at as u32)),
+                None => return self.free.next_from(A::numbered(first + at)),
             }
         }
         None
     }
 
     /// The address whose record ends first, or has ended first.
-    pub(super) fn first_to_end(&self) -> Option<Ipv4Addr> {
+    pub(super) fn first_to_end(&self) -> Option<A> {
         self.ending.first().map(|(_, address)| *address)
     }
 }
 
-fn size(range: &RangeInclusive<Ipv4Addr>) -> u64 {
-    u64::from(range.end().to_bits() - range.start().to_bits()) + 1
+fn size(range: &RangeInclusive<impl Address>) -> u128 {
+    (range.end().number() - range.start().number()).saturating_add(1)
 }
 
 /// A number that is the same for the same machine and unlike for neighbouring hardware addresses (FNV-1a, 64 bits).
@@ -97,6 +97,8 @@ fn spread(mac: MacAddr) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
 
     #[test]
@@ -131,7 +133,16 @@ mod tests {
 
         assert_eq!(given.len(), 6);
         assert!(given.iter().all(|address| pool.contains(*address)));
-        assert_eq!(Pool::default().unused(MacAddr::new([2; 6])), None);
+        assert_eq!(Pool::<Ipv4Addr>::new(&[], &range(1, 254), &[]).unused(MacAddr::new([2; 6])), None);
+    }
+
+    #[test]
+    fn a_pool_may_be_all_there_is() {
+        let all = Ipv6Addr::UNSPECIFIED..=Ipv6Addr::from_bits(u128::MAX);
+
+        let pool = Pool::new(std::slice::from_ref(&all), &all, &[]);
+
+        assert!(pool.contains(*all.end()) && pool.unused(MacAddr::new([2; 6])).is_some());
     }
 
     fn range(first: u8, last: u8) -> RangeInclusive<Ipv4Addr> {

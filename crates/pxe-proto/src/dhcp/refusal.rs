@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 /// The reason for a DHCPNAK, or for looking further for an address to offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum Refusal<A = Ipv4Addr> {
     /// Not an address that a client of this network can have.
     #[error("it is not a client's address on this network")]
     ForeignNetwork,
@@ -19,10 +19,10 @@ pub enum Refusal {
     ReservedForAnother,
     /// The client has a reservation, and it is another address.
     #[error("{0} is reserved for this machine")]
-    Reserved(Ipv4Addr),
+    Reserved(A),
     /// The client has another address already.
     #[error("this machine has {0}")]
-    Has(Ipv4Addr),
+    Has(A),
     /// Neither reserved for the client nor in the pool.
     #[error("it is not in the pool")]
     NotInPool,

@@ -11,7 +11,7 @@ use super::{Class, Ignored, Refusal, Subnet};
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) subnet: Subnet,
-    pub(super) leases: Leases,
+    pub(super) leases: Leases<Ipv4Addr>,
 }
 
 /// Who wants an address.
@@ -26,7 +26,8 @@ pub(super) struct Applicant<'a> {
 
 impl Segment {
     pub(super) fn new(subnet: Subnet, classes: &[Class], server: Ipv4Addr) -> Self {
-        let leases = Leases::new(&subnet, classes, server);
+        let pools = classes.iter().map(|class| &class.pool[..]).chain([&subnet.pool[..]]);
+        let leases = Leases::new(subnet.network.hosts(), pools, server, subnet.router);
         Self { subnet, leases }
     }
 

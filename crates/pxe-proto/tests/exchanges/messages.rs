@@ -21,7 +21,10 @@ fn a_bios_finds_its_boot_file_in_the_header_and_in_the_options() {
     assert_eq!((answer.next_server, answer.file.as_str()), (host(1), "undionly.kpxe"));
     assert_eq!(answer.option(66), Some(&b"10.77.0.1"[..]));
     assert_eq!(answer.option(67), Some(&b"undionly.kpxe"[..]));
-    assert_eq!(answer.reply.event, Some((mac(1), What::Offer { address: answer.yours, firmware: Firmware::Bios })));
+    assert_eq!(
+        answer.reply.event,
+        Some((mac(1), What::Offer { address: answer.yours.into(), firmware: Firmware::Bios }))
+    );
 }
 
 #[test]

@@ -18,7 +18,10 @@ fn a_changed_reservation_moves_its_machine_at_the_next_renewal() {
     assert_eq!(answer.option(56), Some(&b"10.77.0.11 is reserved for this machine"[..]));
     assert_eq!(
         answer.reply.event,
-        Some((mac(1), What::Nak { address: host(10), reason: "10.77.0.11 is reserved for this machine".to_owned() }))
+        Some((
+            mac(1),
+            What::Nak { address: host(10).into(), reason: "10.77.0.11 is reserved for this machine".to_owned() }
+        ))
     );
     assert_eq!(lan.boot(1), host(11));
     assert_eq!(lan.engine.leases().map(|lease| lease.address).collect::<Vec<_>>(), [host(11)]);

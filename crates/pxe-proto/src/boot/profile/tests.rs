@@ -69,7 +69,13 @@ fn profile(files: &[(&str, &str)]) -> Result<Profile, Invalid> {
 
 pub(in crate::boot) fn setting(machine: &Machine) -> Setting<'_> {
     let server: lab_model::Ipv4Net = "10.77.0.1/24".parse().expect("a network");
-    Setting { machine, image: machine.image.as_ref(), server, base: BaseUrl::new(server.address(), 80), user: "lab" }
+    Setting {
+        machine,
+        image: machine.image.as_ref(),
+        server,
+        base: BaseUrl::new(server.address().into(), 80),
+        user: "lab",
+    }
 }
 
 pub(in crate::boot) fn machine(more: &str) -> Machine {

@@ -83,7 +83,7 @@ impl Sample {
     }
 
     pub(super) fn setting(&self) -> Setting<'_> {
-        let base = BaseUrl::new(self.server.address(), 80);
+        let base = BaseUrl::new(self.server.address().into(), 80);
         Setting { machine: &self.machine, image: self.machine.image.as_ref(), server: self.server, base, user: "lab" }
     }
 }

@@ -1,0 +1,158 @@
+//! The DHCPv6 service: the socket and the lease journal around the decisions of `pxe_proto::dhcp6`.
+//!
+//! One task owns the engine. It takes one datagram after the other; what promises an address is sent once the lease is on disk.
+//!
+//! Deliberately not here: who gets which address, and what a reply says.
+
+mod clients;
+mod socket;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lab_model::Inventory;
+use pxe_proto::boot::Profiles;
+pub(crate) use pxe_proto::dhcp6::Engine;
+use pxe_proto::dhcp6::{Action, Ignored, Reply, ReplyKind, Request};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+pub(crate) use self::clients::{Clients6, Leased};
+pub(crate) use self::socket::Dhcp6Socket;
+use crate::journal::Journal;
+use crate::leases::Keeper;
+use crate::pulse::Pulse;
+
+/// The service, ready to run.
+pub(crate) struct Server {
+    engine: Engine,
+    leases: Keeper<Ipv6Addr>,
+    socket: Dhcp6Socket,
+    inventory: watch::Receiver<Arc<Inventory>>,
+    profiles: watch::Receiver<Arc<Profiles>>,
+    journal: Journal,
+    clients: watch::Sender<Leased>,
+    ignored: BTreeMap<&'static str, u64>,
+    /// When something that only the lab's owner can change was last said aloud.
+    said: Option<Instant>,
+}
+
+/// Longer than what a client or a relay sends: what is cut off is found malformed.
+const DATAGRAM: usize = 4097;
+
+/// How long the service rests after the kernel refused to receive, so that it cannot spin.
+const REST: Duration = Duration::from_millis(100);
+
+/// What only the lab's owner can change is said once in this time, however often it happens.
+const REMINDER: Duration = Duration::from_secs(30);
+
+impl Server {
+    /// The service; `engine` has its leases back already, and `known` is what it works from.
+    pub(crate) fn new(
+        mut engine: Engine,
+        leases: Keeper<Ipv6Addr>,
+        socket: Dhcp6Socket,
+        known: (watch::Receiver<Arc<Inventory>>, watch::Receiver<Arc<Profiles>>),
+        journal: Journal,
+    ) -> Self {
+        let mut clients = Leased::default();
+        engine.leases().for_each(|lease| clients.note(lease));
+        let (inventory, profiles) = known;
+        engine.set_profiles(profiles.borrow().clone());
+        let clients = watch::Sender::new(clients);
+        Self { engine, leases, socket, inventory, profiles, journal, clients, ignored: BTreeMap::new(), said: None }
+    }
+
+    /// Who has which address, now and later.
+    pub(crate) fn clients(&self) -> watch::Receiver<Leased> {
+        self.clients.subscribe()
+    }
+
+    /// Answers until the token is cancelled; then every lease is on disk.
+    pub(crate) async fn run(mut self, mut pulse: Pulse, shutdown: CancellationToken) {
+        let mut buffer = [0; DATAGRAM];
+        loop {
+            let received = tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = pulse.answer() => continue,
+                received = self.socket.receive(&mut buffer) => received,
+            };
+            match received {
+                Ok((length, sender)) => self.answer(&buffer[..length], sender).await,
+                Err(error) => {
+                    warn!(%error, "receiving DHCPv6 requests");
+                    sleep(REST).await;
+                }
+            }
+        }
+        for (reason, times) in &self.ignored {
+            info!(reason, times, "ignored by DHCPv6");
+        }
+        self.leases.close().await;
+    }
+
+    async fn answer(&mut self, datagram: &[u8], sender: SocketAddrV6) {
+        self.catch_up();
+        let request = match Request::parse(datagram, *sender.ip()) {
+            Ok(request) => request,
+            Err(reason) => return self.ignore(&reason, sender),
+        };
+        let reply = match self.engine.handle(&request, SystemTime::now()) {
+            Action::Reply(reply) => reply,
+            Action::Ignore(reason) => return self.ignore(&reason, sender),
+        };
+        self.log(&request, &reply);
+        if let Some(lease) = reply.commit {
+            let Self { engine, leases, .. } = self;
+            if let Err(error) = leases.append(std::slice::from_ref(&lease), || engine.leases().cloned().collect()).await
+            {
+                // The client asks again, and its lease is written again.
+                return error!(%error, "an IPv6 lease cannot be written: not confirmed");
+            }
+            self.clients.send_modify(|clients| clients.note(&lease));
+        }
+        if let Some((mac, what)) = reply.event {
+            self.journal.record(mac, what);
+        }
+        if let Err(error) = self.socket.send(&reply.message, sender, request.is_relayed()) {
+            warn!(mac = %reply.mac, %sender, %error, "a DHCPv6 reply cannot be sent");
+        }
+    }
+
+    /// Takes up the newest inventory and profiles.
+    fn catch_up(&mut self) {
+        if self.inventory.has_changed().unwrap_or(false) {
+            self.engine.set_inventory(self.inventory.borrow_and_update().clone());
+        }
+        if self.profiles.has_changed().unwrap_or(false) {
+            self.engine.set_profiles(self.profiles.borrow_and_update().clone());
+        }
+    }
+
+    fn ignore(&mut self, reason: &Ignored, sender: SocketAddrV6) {
+        let times = self.ignored.entry(reason.kind()).or_default();
+        *times += 1;
+        let now = Instant::now();
+        if reason.needs_attention() && self.said.is_none_or(|said| now - said >= REMINDER) {
+            self.said = Some(now);
+            warn!(%reason, %sender, times, "no answer by DHCPv6");
+        } else {
+            debug!(%reason, %sender, times, "ignored by DHCPv6");
+        }
+    }
+
+    fn log(&self, request: &Request, reply: &Reply) {
+        let Reply { mac, firmware, address, .. } = reply;
+        let machine = self.inventory.borrow().by_mac(*mac).map(|machine| machine.name.to_string());
+        let stage = match reply.kind {
+            ReplyKind::Advertise => "advertise",
+            ReplyKind::Reply => "reply",
+        };
+        let address = address.map(|address| address.to_string());
+        info!(machine, %mac, address, ?firmware, stage, to = ?request.kind(), "DHCPv6");
+    }
+}
