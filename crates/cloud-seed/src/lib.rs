@@ -4,7 +4,7 @@
 //! machine this is, `user-data` who may log in, `network-config` how it reaches the lab, `vendor-data` what the lab wants
 //! to know. The templates are in `cloud-init/`, for targets and for provisioners; every value in them is quoted, so that none can be read as YAML.
 //!
-//! What a machine's owner wrote beside them is merged with them by cloud-init's own rules, and [`check`]ed before a machine gets it.
+//! What a machine's owner wrote beside them is merged with them by cloud-init's own rules, and [checked](`check()`) before a machine gets it.
 //!
 //! Equal input gives equal bytes: a seed's digest can be told before the seed is fetched. So this crate writes the image
 //! itself: the library that could, stamps every record with the time of day.
