@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::ExitCode;
 
 use lab_model::Phase;
 use nix::sys::reboot::RebootMode;
@@ -11,28 +12,43 @@ use crate::console::say;
 use crate::controller::{self, Kind};
 use crate::install::{Failure, Surroundings, install};
 use crate::size::Size;
-use crate::{Patience, Reports, backlog, config, disk, http, modules, network, reboot};
+use crate::{Patience, Reports, backlog, config, disk, http, memory_disk, modules, network, reboot};
 
-/// Installs the machine and starts its system. Returns only when that failed; the reason is on the console and at the server.
-pub fn run() {
+/// How the machine goes on.
+enum Next {
+    /// It leaves this kernel.
+    Reboot(RebootMode),
+    /// Its system is in memory, and this kernel's.
+    Memory,
+}
+
+/// Installs the machine and starts its system; or leaves that to PID 1, where it returns success. It returns anything else only when
+/// it failed: then the reason is on the console and at the server.
+pub fn run() -> ExitCode {
     let patience = Patience::SERVER;
     let agent = http::agent(patience.silence);
     let reports = Reports::start(Patience::REPORTS);
     backlog::take(Path::new(BACKLOG)).into_iter().for_each(|report| reports.again(report));
     let around = Surroundings { agent: &agent, patience, reports: &reports };
     match attempt(&around) {
-        Ok(mode) => {
+        Ok(Next::Reboot(mode)) => {
             reports.finish();
             reboot::go(mode);
+            ExitCode::FAILURE
+        }
+        Ok(Next::Memory) => {
+            reports.finish();
+            ExitCode::SUCCESS
         }
         Err(Failure { phase, reason }) => {
             reports.failed(phase, &reason);
             backlog::keep(Path::new(BACKLOG), &reports.finish());
+            ExitCode::FAILURE
         }
     }
 }
 
-fn attempt(around: &Surroundings<'_>) -> Result<RebootMode, Failure> {
+fn attempt(around: &Surroundings<'_>) -> Result<Next, Failure> {
     let Surroundings { agent, patience, reports } = *around;
 
     let kinds = modules::load();
@@ -60,6 +76,15 @@ fn attempt(around: &Surroundings<'_>) -> Result<RebootMode, Failure> {
     reports.deliver_to(&config.events_url);
     reports.reached(Phase::Config, format_args!("machine {}", config.machine));
 
+    if command_line.memory {
+        let disk = memory_disk::make(&config.disk_image).map_err(Failure::of(Phase::Disk))?;
+        reports.reached(Phase::Disk, "in memory, no disk of the machine's is touched");
+        install(&config, &disk, around)?;
+        memory_disk::attach(&disk).map_err(Failure::of(Phase::Boot))?;
+        reports.reached(Phase::Boot, "starting the system in memory");
+        return Ok(Next::Memory);
+    }
+
     let disks = disk::wait(config.disk.as_ref()).map_err(Failure::of(Phase::Disk))?;
     let undriven = controller::undriven(Path::new("/sys"));
     for controller in undriven.iter().filter(|controller| controller.kind != Kind::Network) {
@@ -73,7 +98,7 @@ fn attempt(around: &Surroundings<'_>) -> Result<RebootMode, Failure> {
 
     let mode = reboot::prepare(&config, agent, patience);
     reports.reached(Phase::Boot, reboot::describe(&mode));
-    Ok(mode)
+    Ok(Next::Reboot(mode))
 }
 
 /// In the initrd's own memory: it lasts until the machine restarts.

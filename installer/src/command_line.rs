@@ -1,6 +1,6 @@
 //! The kernel's command line, as far as it speaks to the installer.
 
-use lab_model::{CONFIG_ARGUMENT, EVENTS_ARGUMENT, MacAddr, SHELL_ARGUMENT};
+use lab_model::{CONFIG_ARGUMENT, EVENTS_ARGUMENT, MEMORY_ARGUMENT, MacAddr, SHELL_ARGUMENT};
 
 /// What the boot script tells the installer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct CommandLine {
     pub mac: Option<MacAddr>,
     /// Whether somebody wants a shell before the installation, and again when it fails (`initrd.mode=shell`).
     pub shell: bool,
+    /// Whether the image's system is to run in memory, on no disk of the machine's (`initrd.mode=memory`).
+    pub memory: bool,
 }
 
 impl CommandLine {
@@ -29,11 +31,12 @@ impl CommandLine {
         // `BOOTIF=01-52-54-00-12-34-56`: the hardware type of RFC 1700 comes first.
         let booted = || last("BOOTIF").and_then(|value| value.strip_prefix("01-").unwrap_or(value).parse().ok());
         let asked = || config.as_deref()?.rsplit(['/', '=']).next()?.parse().ok();
-        let (mode, shell) = SHELL_ARGUMENT.split_once('=').expect("the contract writes it with a value");
+        let asks_for = |argument: &str| argument.split_once('=').is_some_and(|(name, value)| last(name) == Some(value));
         Self {
             mac: named.or_else(booted).or_else(asked),
             events: last(EVENTS_ARGUMENT).map(str::to_owned),
-            shell: last(mode) == Some(shell),
+            shell: asks_for(SHELL_ARGUMENT),
+            memory: asks_for(MEMORY_ARGUMENT),
             config,
         }
     }
@@ -44,6 +47,18 @@ mod tests {
     use super::*;
 
     const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+
+    #[test]
+    fn of_two_modes_the_last_counts() {
+        let modes = |text| {
+            let CommandLine { shell, memory, .. } = CommandLine::parse(text);
+            (shell, memory)
+        };
+
+        assert_eq!(modes("initrd.mode=shell quiet"), (true, false));
+        assert_eq!(modes("initrd.mode=shell initrd.mode=memory"), (false, true));
+        assert_eq!(modes("initrd.mode=other"), (false, false));
+    }
 
     #[test]
     fn the_interface_is_told_in_four_ways() {

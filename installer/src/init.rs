@@ -3,6 +3,7 @@
 //! The installation runs in a child, so that whatever ends it (a bug, a kernel out of memory) ends in another attempt and not
 //! in the kernel's panic over a dead init. PID 1 itself does next to nothing, and never returns.
 
+use std::convert::Infallible;
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::process::Command;
@@ -11,10 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::reboot::RebootMode;
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, execv};
 
 use crate::command_line::CommandLine;
 use crate::console::say;
@@ -42,7 +43,7 @@ pub fn run() -> ! {
             loop {
                 say("a shell, because of initrd.mode=shell; leave it with `exit` to install");
                 report(spawn(SHELL));
-                report(spawn(ATTEMPT));
+                attempt();
                 // Neither a shell that does not start nor an attempt that fails at once fills the console faster than people read.
                 thread::sleep(BEFORE_THE_NEXT_SHELL);
             }
@@ -50,11 +51,11 @@ pub fn run() -> ! {
         say(format_args!("initrd.mode=shell, but the image's initrd has no {}: installing without", shell::PROGRAM));
     }
     for seconds in DELAYS {
-        report(spawn(ATTEMPT));
+        attempt();
         say(format_args!("trying again in {seconds} s"));
         thread::sleep(Duration::from_secs(seconds));
     }
-    report(spawn(ATTEMPT));
+    attempt();
     say("giving up, the machine starts again");
     reboot::go(RebootMode::RB_AUTOBOOT);
     // A kernel that does not reboot: the reason stays on the console.
@@ -75,6 +76,26 @@ fn prepare() -> Result<()> {
     let console = OpenOptions::new().read(true).write(true).open("/dev/console").context("cannot open /dev/console")?;
     dup2_stdin(&console).and_then(|()| dup2_stdout(&console)).and_then(|()| dup2_stderr(&console))?;
     Ok(())
+}
+
+/// Makes one attempt. One that succeeds has rebooted the machine, or put its system into memory: then this process becomes that
+/// system's.
+fn attempt() {
+    let outcome = spawn(ATTEMPT);
+    if let Ok(WaitStatus::Exited(_, 0)) = outcome {
+        let Err(error) = start_system();
+        say(format_args!("cannot start the system in memory: {error:#}"));
+    }
+    report(outcome);
+}
+
+/// Hands over to the init of the image's initial RAM file system, which finds its root by the kernel's command line. It mounts
+/// for itself what this program has mounted.
+fn start_system() -> Result<Infallible> {
+    for target in ["/dev", "/sys", "/proc"] {
+        umount2(target, MntFlags::MNT_DETACH).with_context(|| format!("cannot unmount {target}"))?;
+    }
+    execv(c"/init", &[c"/init"]).context("cannot run /init")
 }
 
 /// Runs this program as a child, and waits for it.

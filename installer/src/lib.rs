@@ -12,7 +12,7 @@
 //! | verify | says so, once every chunk is on the medium | [`install`] |
 //! | seed | writes the cloud-init seed into its partition | [`seed`] |
 //! | finish | makes the disk bootable | [`partition`], [`mod@write`] |
-//! | boot | reboots, switches off, or starts the installed kernel | [`reboot`], [`kexec`] |
+//! | boot | (in memory: [`memory_disk`], [`loop_device`]) reboots, switches off, or starts the installed kernel | [`reboot`], [`kexec`] |
 //!
 //! What firmware needs to boot the disk is destroyed first and written last, so an installation that fails, or loses its power,
 //! leaves a disk that does not boot. The next attempt goes on where it was. [`rehearse`] runs everything from `config` to `finish` on a file, as an ordinary process.
@@ -36,7 +36,9 @@ pub mod init;
 pub mod install;
 pub mod kexec;
 pub mod link;
+pub mod loop_device;
 pub mod memory;
+pub mod memory_disk;
 pub mod modules;
 pub mod network;
 pub mod occupant;

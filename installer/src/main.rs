@@ -16,10 +16,7 @@ fn main() -> ExitCode {
                 Err(_) => ExitCode::FAILURE,
             }
         }
-        [init::ATTEMPT] if is_child_of_init() => {
-            attempt::run();
-            ExitCode::FAILURE
-        }
+        [init::ATTEMPT] if is_child_of_init() => attempt::run(),
         [init::SHELL] if is_child_of_init() => {
             let Err(error) = shell::run();
             eprintln!("{error:#}");

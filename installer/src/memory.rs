@@ -1,4 +1,4 @@
-//! What the installer itself takes of the machine's memory.
+//! What there is of memory, and what the installer itself takes of it.
 
 use crate::size::Size;
 
@@ -7,8 +7,17 @@ pub fn peak() -> Option<Size> {
     peak_in(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
+/// All that the kernel has (`MemTotal`, proc_meminfo(5)).
+pub fn total() -> Option<Size> {
+    field(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")
+}
+
 fn peak_in(status: &str) -> Option<Size> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    field(status, "VmHWM:")
+}
+
+fn field(text: &str, name: &str) -> Option<Size> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(Size(kib << 10))
 }

@@ -106,6 +106,7 @@ impl Shipped {
         shipped!("menu"),
         shipped!("netboot-xyz", "boot.ipxe"),
         shipped!("rescue"),
+        shipped!("shell"),
         shipped!("ubuntu-autoinstall", "user-data.j2", "meta-data.j2", "vendor-data.j2"),
     ];
 }

@@ -137,7 +137,8 @@ mod tests {
                 ("fedora-kickstart", "installer"),
                 ("menu", "menu"),
                 ("netboot-xyz", "script"),
-                ("rescue", "live"),
+                ("rescue", "memory"),
+                ("shell", "live"),
                 ("ubuntu-autoinstall", "installer"),
             ]
         );

@@ -1,9 +1,14 @@
 //! Machines that boot what their profile says.
 
-use lab_model::{Arch, Definition, MacAddr, Once, What};
+use std::{fs::File, io::Read as _};
+
+use lab_model::{Arch, Definition, MacAddr, Once, Stage, What};
 use lab_tests::{Guest, Hardware, Lab, Service};
 
-use crate::{images, limits::BOOT};
+use crate::{
+    images,
+    limits::{BOOT, INSTALL, SYSTEM},
+};
 
 #[test]
 fn a_machine_whose_menu_nobody_answers_boots_its_default() {
@@ -29,11 +34,11 @@ fn a_machine_whose_menu_nobody_answers_boots_its_default() {
 #[test]
 fn a_machine_boots_one_time_what_its_definition_has_for_that() {
     let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
-    let rescue = "rescue".parse().unwrap();
-    lab.profile(&rescue, &[("profile.toml", RESCUE)]).unwrap();
+    let shell = "shell".parse().unwrap();
+    lab.profile(&shell, &[("profile.toml", SHELL)]).unwrap();
     let definition = Definition {
         distro: Some(images::name()),
-        once: Some(Once { profile: rescue, number: 1 }),
+        once: Some(Once { profile: shell, number: 1 }),
         ..Definition::new("web".parse().unwrap(), Arch::X86_64, MAC)
     };
     lab.define(&definition).unwrap();
@@ -48,7 +53,30 @@ fn a_machine_boots_one_time_what_its_definition_has_for_that() {
     lab.wait_for_event(MAC, BOOT, is_local).unwrap();
 }
 
-/// As it is shipped.
+#[test]
+fn a_machine_runs_its_images_system_in_memory_and_leaves_its_disk_alone() {
+    let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
+    let rescue = "rescue".parse().unwrap();
+    lab.profile(&rescue, &[("profile.toml", RESCUE)]).unwrap();
+    let target = lab.target("web".parse().unwrap(), Arch::X86_64, MAC, images::name());
+    lab.define(&Definition { profile: Some(rescue), ..target }).unwrap();
+    let link = lab.link(MAC).unwrap();
+    let hardware =
+        Hardware::new(Arch::X86_64, MAC, link.clone()).unwrap().with_memory(2048).with_blank_disk(1).unwrap();
+
+    let _guest = Guest::power_on(&hardware).unwrap();
+    let up = lab.wait_for_stage(MAC, Stage::Up, BOOT + INSTALL + SYSTEM).unwrap();
+    let login = lab.login(&up, &link).unwrap();
+
+    assert_eq!(lab.wait_for_script(MAC, BOOT).unwrap(), "memory");
+    assert_eq!(login.run("hostname; findmnt --noheadings --output SOURCE /").unwrap(), "web\n/dev/loop0p1\n");
+    let mut disk = Vec::new();
+    File::open(hardware.first_disk().unwrap()).unwrap().take(1 << 20).read_to_end(&mut disk).unwrap();
+    assert!(disk.iter().all(|byte| *byte == 0), "its disk is as blank as it was");
+}
+
+/// As they are shipped.
+const SHELL: &str = include_str!("../../docs/examples/profiles/shell/profile.toml");
 const RESCUE: &str = include_str!("../../docs/examples/profiles/rescue/profile.toml");
 
 const SCRIPT: &str = "#!ipxe\necho {{ machine.name }} chose what was written for it\nsleep 600\n";

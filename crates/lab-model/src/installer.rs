@@ -13,6 +13,9 @@ pub const EVENTS_ARGUMENT: &str = "pvmlab.events";
 /// The word that asks for a shell before the installation.
 pub const SHELL_ARGUMENT: &str = "initrd.mode=shell";
 
+/// The word that asks for the image's system in memory, on no disk of the machine's.
+pub const MEMORY_ARGUMENT: &str = "initrd.mode=memory";
+
 /// The DHCP vendor class (option 60) by which the server tells the installer from the installed system.
 pub const VENDOR_CLASS: &str = "pvmlab-installer";
 

@@ -39,7 +39,8 @@ pub use disk::{DiskName, NotDiskName};
 pub use event::{Event, FetchedFile, InstallerReport, Phase, Stage, What};
 pub use firmware::Firmware;
 pub use installer::{
-    CONFIG_ARGUMENT, EVENTS_ARGUMENT, InstallerConfig, Kexec, RemoteDisk, RemoteFile, SHELL_ARGUMENT, VENDOR_CLASS,
+    CONFIG_ARGUMENT, EVENTS_ARGUMENT, InstallerConfig, Kexec, MEMORY_ARGUMENT, RemoteDisk, RemoteFile, SHELL_ARGUMENT,
+    VENDOR_CLASS,
 };
 pub use inventory::{DefinitionFile, Inventory, Problem, Reason};
 pub use mac::{MacAddr, NotMacAddr};

@@ -62,10 +62,12 @@ fn refused(attempt: &Attempt, circumstances: Circumstances<'_>) -> Option<Diagno
         Boot::Unknown if attempt.firmware.is_some() || attempt.boot.is_some() => {
             Some(says("nobody has defined this machine", "put a definition with its MAC address beside the others"))
         }
-        Boot::Install { .. } | Boot::Profile { .. } | Boot::Menu { .. } if helpless => Some(says(
-            "there is no boot program for this type of firmware",
-            "BIOS, x86-64 UEFI and 64-bit Arm UEFI can boot from here; an iPXE of its own can too",
-        )),
+        Boot::Install { .. } | Boot::Memory { .. } | Boot::Profile { .. } | Boot::Menu { .. } if helpless => {
+            Some(says(
+                "there is no boot program for this type of firmware",
+                "BIOS, x86-64 UEFI and 64-bit Arm UEFI can boot from here; an iPXE of its own can too",
+            ))
+        }
         boot => circumstances.unbootable(boot),
     }
 }
@@ -117,7 +119,7 @@ fn patience(stage: Stage) -> SignedDuration {
 /// What a silence at a stage says.
 fn silent(stage: Stage, attempt: &Attempt, circumstances: Circumstances<'_>, silence: SignedDuration) -> Diagnosis {
     match circumstances.boot(None) {
-        Boot::Install { .. } => {}
+        Boot::Install { .. } | Boot::Memory { .. } => {}
         // What a profile starts reports only if somebody wrote that into it. A script of somebody's own fetches from anywhere, and
         // a menu waits for a person.
         Boot::Profile { profile, .. } if profile.kind.has_kernel() && stage < Stage::Initrd => {}

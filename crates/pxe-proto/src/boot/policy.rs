@@ -21,6 +21,15 @@ pub enum Boot {
         /// Whether the installer starts with a shell.
         shell: bool,
     },
+    /// The installer, which has the system of this image run in memory.
+    Memory {
+        /// The machine's name.
+        machine: MachineName,
+        /// Whose system.
+        image: ImageName,
+        /// What it is for.
+        arch: Arch,
+    },
     /// What its profile says: a kernel, or a script of somebody's own.
     Profile {
         /// The machine's name.
@@ -166,14 +175,15 @@ fn profile<'a>(
 fn by_profile(machine: &Machine, profile: &Arc<Profile>) -> Boot {
     let name = machine.name.clone();
     let image = profile.image(machine);
-    match &profile.kind {
-        Kind::Local => Boot::Local,
-        Kind::Menu(menu) => Boot::Menu { machine: name, menu: menu.clone() },
-        Kind::Image | Kind::Installer(_) | Kind::Live(_) if image.is_none() => {
+    match (&profile.kind, image) {
+        (Kind::Local, _) => Boot::Local,
+        (Kind::Menu(menu), _) => Boot::Menu { machine: name, menu: menu.clone() },
+        (Kind::Image | Kind::Memory | Kind::Installer(_) | Kind::Live(_), None) => {
             Boot::Refuse(Refusal::NoImage { machine: name, profile: profile.name.clone() })
         }
-        Kind::Image => install(machine),
-        Kind::Installer(_) | Kind::Live(_) | Kind::Script(_) => {
+        (Kind::Image, Some(_)) => install(machine),
+        (Kind::Memory, Some(image)) => Boot::Memory { machine: name, image: image.clone(), arch: machine.arch },
+        (Kind::Installer(_) | Kind::Live(_) | Kind::Script(_), _) => {
             Boot::Profile { machine: name, profile: profile.clone(), image: image.cloned(), arch: machine.arch }
         }
     }
@@ -230,9 +240,10 @@ impl Boot {
     /// that is not here, and changes nothing.
     pub fn with(self, manifest: Option<&ImageManifest>) -> Self {
         match (self, manifest) {
-            (Self::Install { machine, image, .. }, Some(ImageManifest { disk: None, .. })) => {
-                Self::Refuse(Refusal::NoDisk { machine, image })
-            }
+            (
+                Self::Install { machine, image, .. } | Self::Memory { machine, image, .. },
+                Some(ImageManifest { disk: None, .. }),
+            ) => Self::Refuse(Refusal::NoDisk { machine, image }),
             (boot, _) => boot,
         }
     }
@@ -241,6 +252,7 @@ impl Boot {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Install { .. } => "install",
+            Self::Memory { .. } => "memory",
             Self::Profile { profile, .. } => profile.kind.word(),
             Self::Menu { .. } => "menu",
             Self::Local => "local",
@@ -252,7 +264,7 @@ impl Boot {
     /// The image that it takes; `None` where it takes none.
     pub fn image(&self) -> Option<(&ImageName, Arch)> {
         match self {
-            Self::Install { image, arch, .. } => Some((image, *arch)),
+            Self::Install { image, arch, .. } | Self::Memory { image, arch, .. } => Some((image, *arch)),
             Self::Profile { image, arch, .. } => image.as_ref().map(|image| (image, *arch)),
             Self::Menu { .. } | Self::Local | Self::Unknown | Self::Refuse(_) => None,
         }

@@ -53,6 +53,8 @@ pub enum Kind {
     Installer(Kernel),
     /// A system that runs from memory and leaves the disk alone.
     Live(Kernel),
+    /// The system of their definition's image, in memory: as it would be installed, on no disk of theirs.
+    Memory,
     /// A boot script of somebody's own.
     Script(FileName),
     /// Their disk.
@@ -180,7 +182,7 @@ impl Profile {
             Kind::Installer(Kernel { image }) | Kind::Live(Kernel { image }) => {
                 image.as_ref().or(machine.image.as_ref())
             }
-            Kind::Image | Kind::Script(_) | Kind::Local | Kind::Menu(_) => machine.image.as_ref(),
+            Kind::Image | Kind::Memory | Kind::Script(_) | Kind::Local | Kind::Menu(_) => machine.image.as_ref(),
         }
     }
 
@@ -193,7 +195,7 @@ impl Profile {
                 Kind::Script(file) if !self.file(file, &setting)?.starts_with("#!ipxe\n") => {
                     return Err(Invalid::NoScript(file.clone()));
                 }
-                Kind::Script(_) | Kind::Image | Kind::Local | Kind::Menu(_) => {}
+                Kind::Script(_) | Kind::Image | Kind::Memory | Kind::Local | Kind::Menu(_) => {}
             }
             for file in self.documents.values() {
                 self.file(file, &setting)?;
@@ -215,6 +217,7 @@ impl Kind {
             Self::Image => "image",
             Self::Installer(_) => "installer",
             Self::Live(_) => "live",
+            Self::Memory => "memory",
             Self::Script(_) => "script",
             Self::Local => "local",
             Self::Menu(_) => "menu",

@@ -8,8 +8,8 @@
 use std::fmt::Write as _;
 
 use lab_model::{
-    Arch, CONFIG_ARGUMENT, EVENTS_ARGUMENT, ImageManifest, ImageName, Ipv4Net, MacAddr, Machine, MachineName,
-    SHELL_ARGUMENT,
+    Arch, CONFIG_ARGUMENT, EVENTS_ARGUMENT, ImageManifest, ImageName, Ipv4Net, MEMORY_ARGUMENT, MacAddr, Machine,
+    MachineName, SHELL_ARGUMENT,
 };
 
 use super::profile::{Kind, Menu, Setting};
@@ -47,7 +47,11 @@ pub fn script(boot: &Boot, scene: &Scene<'_>) -> String {
     let Scene { mac, manifest, base, .. } = *scene;
     match boot {
         Boot::Install { machine, image, arch, shell } => match manifest {
-            Some(manifest) => install(machine, mac, manifest, *shell, base),
+            Some(manifest) => install(machine, mac, manifest, shell.then(|| SHELL_ARGUMENT.to_owned()), base),
+            None => missing(machine, image, *arch),
+        },
+        Boot::Memory { machine, image, arch } => match manifest {
+            Some(manifest) => in_memory(machine, mac, manifest, base),
             None => missing(machine, image, *arch),
         },
         Boot::Profile { machine, profile, image, arch } => match (&profile.kind, image, manifest) {
@@ -76,12 +80,18 @@ const READING: u32 = 10;
 
 /// The kernel and initrd of the image, with the installer laid over it: iPXE makes its cpio header itself, and gives EFI
 /// kernels all of it as `initrd.magic`.
-fn install(machine: &MachineName, mac: MacAddr, manifest: &ImageManifest, shell: bool, base: BaseUrl) -> String {
+fn install(
+    machine: &MachineName,
+    mac: MacAddr,
+    manifest: &ImageManifest,
+    more: impl IntoIterator<Item = String>,
+    base: BaseUrl,
+) -> String {
     let (config, events) = (base.config(mac), base.events(mac));
     let ours =
         [format!("rdinit={INSTALLER}"), format!("{CONFIG_ARGUMENT}={config}"), format!("{EVENTS_ARGUMENT}={events}")];
     // The definition speaks last: of a word that comes twice, the last counts.
-    let theirs = manifest.kernel_arguments.iter().cloned().chain(shell.then(|| SHELL_ARGUMENT.to_owned()));
+    let theirs = manifest.kernel_arguments.iter().cloned().chain(more);
     let arguments: Vec<_> = ours.into_iter().chain(theirs).collect();
     if let Some(word) = arguments.iter().find(|word| !is_plain_word(word)) {
         return message(&[
@@ -92,6 +102,18 @@ fn install(machine: &MachineName, mac: MacAddr, manifest: &ImageManifest, shell:
     let installer = format!("initrd --timeout {STALL} {} {INSTALLER} mode=755", base.installer(manifest.arch, mac));
     let title = format!("{machine} gets {} for {} from {base}", manifest.name, manifest.arch);
     kernel(&title, mac, manifest, &arguments, Some(("installer", installer)), base)
+}
+
+/// The same, with what the image's system is started with: the installer hands over to its initial RAM file system.
+fn in_memory(machine: &MachineName, mac: MacAddr, manifest: &ImageManifest, base: BaseUrl) -> String {
+    let Some(arguments) = &manifest.installed_arguments else {
+        return message(&[
+            &format!("the image {} does not say how its system is started, so it cannot run in memory.", manifest.name),
+            "Its manifest needs `installed-arguments`.",
+        ]);
+    };
+    let theirs = arguments.split_whitespace().map(str::to_owned);
+    install(machine, mac, manifest, theirs.chain([MEMORY_ARGUMENT.to_owned()]), base)
 }
 
 /// What the profile says, rendered for the machine.
@@ -238,6 +260,20 @@ pub(super) mod tests {
     #[test]
     fn install_lays_the_installer_over_the_images_initrd() {
         insta::assert_snapshot!(of(&web(), Some(&manifest(&["console=ttyAMA0"]))));
+    }
+
+    #[test]
+    fn a_system_in_memory_gets_what_it_is_started_with() {
+        let Boot::Install { machine, image, arch, .. } = web() else { panic!("web gets an image") };
+        let boot = Boot::Memory { machine, image, arch };
+        let silent = manifest(&["console=ttyAMA0"]);
+        let told = ImageManifest { installed_arguments: Some("root=UUID=1 ro".to_owned()), ..silent.clone() };
+
+        let (refused, script) =
+            (of(&boot, Some(&ImageManifest { installed_arguments: None, ..silent })), of(&boot, Some(&told)));
+
+        assert!(refused.contains("does not say how its system is started"), "{refused}");
+        assert!(script.contains(" console=ttyAMA0 root=UUID=1 ro initrd.mode=memory ||"), "{script}");
     }
 
     #[test]

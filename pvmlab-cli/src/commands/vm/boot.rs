@@ -28,7 +28,9 @@ use crate::ui::Ui;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pvmlab profile add rescue
-  pvmlab vm boot web --profile rescue -i    # a shell on its console, in memory")]
+  pvmlab vm boot web --profile rescue       # its image's system in memory: pvmlab vm shell web
+  pvmlab profile add shell
+  pvmlab vm boot web --profile shell -i     # a shell on its console")]
 pub(crate) struct Boot {
     /// Which machine.
     #[arg(add = ArgValueCompleter::new(completion::machines))]

@@ -42,6 +42,7 @@ enum Word {
     Image,
     Installer,
     Live,
+    Memory,
     Script,
     Local,
     Menu,
@@ -74,6 +75,7 @@ impl Keys {
         Ok(match self.kind {
             Word::Image => Kind::Image,
             Word::Local => Kind::Local,
+            Word::Memory => Kind::Memory,
             Word::Installer => Kind::Installer(Kernel { image: self.image.take() }),
             Word::Live => Kind::Live(Kernel { image: self.image.take() }),
             Word::Script => Kind::Script(self.script.take().ok_or(needed("script", "script"))?),
