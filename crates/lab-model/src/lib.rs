@@ -55,5 +55,5 @@ pub use network6::{Ipv6Net, NotIpv6Net};
 pub use networks::Networks;
 pub use once::Once;
 pub use status::{
-    BootReport, DnsHealth, Health, LabStatus, MachineReport, MachineStatus, NameServerHealth, ReachedStage,
+    BootReport, DnsCounts, DnsHealth, Health, LabStatus, MachineReport, MachineStatus, NameServerHealth, ReachedStage,
 };

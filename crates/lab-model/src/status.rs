@@ -146,18 +146,29 @@ pub struct Health {
     pub stopping: bool,
 }
 
-/// What the server's DNS did since its start. A question is one of `local`, `cached`, `forwarded`, `refused`, `limited` and
-/// `malformed`.
+/// What the server's DNS did since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DnsHealth {
-    /// Every message that clients sent.
+    /// What became of the messages that clients sent; their keys are this one's.
+    #[serde(flatten)]
+    pub counts: DnsCounts,
+    /// The name servers that others' names are asked of, the first one first.
+    pub upstreams: Vec<NameServerHealth>,
+}
+
+/// What became of the messages that clients sent. A question is one of `local`, `cached`, `forwarded`, `refused`, `limited` and
+/// `malformed`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DnsCounts {
+    /// Every message that came.
     pub queries: u64,
-    /// Answered from the lab's own names.
+    /// Answered from what is known here, whether that is a name or that there is none.
     pub local: u64,
     /// Answered from what another name server had said before.
     pub cached: u64,
-    /// Passed on to another name server.
+    /// Passed on to another name server, or joined with one that was.
     pub forwarded: u64,
     /// Of those, the ones that no name server answered.
     pub failed: u64,
@@ -165,10 +176,8 @@ pub struct DnsHealth {
     pub refused: u64,
     /// Not answered, because their sender asks too often.
     pub limited: u64,
-    /// No question.
+    /// Not answered with a name, because they are no question.
     pub malformed: u64,
-    /// The name servers that others' names are asked of, the first one first.
-    pub upstreams: Vec<NameServerHealth>,
 }
 
 /// How a name server elsewhere is.

@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 
-use lab_model::{DnsHealth, NameServerHealth};
-use pxe_proto::dns::Counts;
+use lab_model::{DnsCounts, DnsHealth, NameServerHealth};
 
 /// What the service did so far, and how the name servers are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Status {
     /// What became of questions.
-    pub(crate) counts: Counts,
+    pub(crate) counts: DnsCounts,
     /// The name servers, and whether each answers as far as is known.
     pub(crate) upstreams: Vec<(SocketAddr, bool)>,
 }
@@ -17,8 +16,6 @@ pub(crate) struct Status {
 impl From<Status> for DnsHealth {
     fn from(Status { counts, upstreams }: Status) -> Self {
         let upstreams = upstreams.into_iter().map(|(address, answers)| NameServerHealth { address, answers });
-        let Counts { queries, local, cached, forwarded, failed, refused, limited, malformed } = counts;
-        let upstreams = upstreams.collect();
-        Self { queries, local, cached, forwarded, failed, refused, limited, malformed, upstreams }
+        Self { counts, upstreams: upstreams.collect() }
     }
 }

@@ -129,7 +129,10 @@ fn others_names_are_asked_for_and_kept_when_nobody_is_left_to_ask() {
     assert_eq!(dig(&["+short", "web.pvmlab.local"]), "10.77.0.50\n");
     let health = health();
     let dns = health.dns.unwrap();
-    assert!(dns.cached >= 1 && dns.failed >= 1 && dns.local >= 1 && dns.forwarded >= 3, "{dns:?}");
+    assert!(
+        dns.counts.cached >= 1 && dns.counts.failed >= 1 && dns.counts.local >= 1 && dns.counts.forwarded >= 3,
+        "{dns:?}"
+    );
     assert_eq!(dns.upstreams.len(), 1);
     assert!(!dns.upstreams[0].answers, "{dns:?}");
 }
@@ -150,7 +153,7 @@ fn a_server_that_is_not_there_costs_nothing_and_one_that_is_silent_a_second() {
     server.wait_for_log(&format!("a name server does not answer upstream={SILENT}:53"));
     let dns = health().dns.unwrap();
     assert_eq!(dns.upstreams.iter().map(|upstream| upstream.answers).collect::<Vec<_>>(), [false, false, true]);
-    assert_eq!((dns.failed, dns.forwarded), (0, 3));
+    assert_eq!((dns.counts.failed, dns.counts.forwarded), (0, 3));
 }
 
 #[test]
@@ -199,7 +202,7 @@ fn who_asks_too_often_is_not_heard_and_others_are() {
 
     assert!((50..1000).contains(&answered), "{answered}");
     // Not all the others: what the socket has no room for, the kernel drops.
-    assert!(health().dns.unwrap().limited > 0);
+    assert!(health().dns.unwrap().counts.limited > 0);
     assert_eq!(dig(&["+short", "web.pvmlab.local"]), "10.77.0.50\n");
 }
 

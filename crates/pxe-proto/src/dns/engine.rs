@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use domain::base::Message;
 use domain::base::iana::Rcode;
-use lab_model::{Ipv4Net, Ipv6Net};
+use lab_model::{DnsCounts, Ipv4Net, Ipv6Net};
 
 use super::answer::Answer;
 use super::ask::{Ask, Transport};
@@ -16,7 +16,7 @@ use super::pending::{Pending, Waiter};
 use super::query::{Query, Rejection};
 use super::rates::Rates;
 use super::upstreams::{Plan, Upstreams};
-use super::{Counts, Zone, reply, special};
+use super::{Zone, reply, special};
 
 /// What the engine is told once, at start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub struct Engine<T> {
     rates: Rates,
     pending: BTreeMap<u64, Pending<T>>,
     next: u64,
-    counts: Counts,
+    counts: DnsCounts,
 }
 
 /// How many questions may be on their way to others at a time, each with a socket of its own.
@@ -79,7 +79,7 @@ impl<T> Engine<T> {
             rates: Rates::new(config.queries_per_second),
             pending: BTreeMap::new(),
             next: 0,
-            counts: Counts::default(),
+            counts: DnsCounts::default(),
         }
     }
 
@@ -105,7 +105,7 @@ impl<T> Engine<T> {
     }
 
     /// What was done so far.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> DnsCounts {
         self.counts
     }
 

@@ -19,7 +19,6 @@ mod answer;
 mod ask;
 mod block;
 mod cache;
-mod counts;
 mod engine;
 mod pending;
 mod query;
@@ -34,7 +33,6 @@ mod zone;
 use domain::base;
 
 pub use ask::{Ask, Transport};
-pub use counts::Counts;
 pub use engine::{Action, Client, Config, Engine};
 pub use zone::{Domain, Lease, NotADomain, Origin, SERVER_NAME, Zone};
 
