@@ -5,31 +5,31 @@
 //! Stop: SIGTERM, SIGINT or the first task that ends; then every task ends, NAT is off, journals are on disk, and the exit code says
 //! whether it was meant.
 
+mod http;
+mod ipv4;
+mod ipv6;
+mod known;
+
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use pxe_proto::boot::BaseUrl;
-use pxe_proto::dhcp::Engine;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::known::Known;
 use crate::boot_files::BootFile;
 use crate::config::Config;
-use crate::dhcp6::Clients6;
-use crate::interface::Netlink;
-use crate::leases::{Keeper, Leases};
-use crate::nat::{self, Nat};
+use crate::lab::Lab;
+use crate::notify;
 use crate::pulse::Pulses;
-use crate::sockets::{Bound, Lan, Lan6};
+use crate::sockets::Bound;
 use crate::state::State;
 use crate::tasks::Tasks;
-use crate::{dhcp, dhcp6, dns, duid, first_file, http, images, inventory, journal, notify, profiles};
 
 /// How long tasks may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -50,6 +50,17 @@ pub(crate) enum Services {
     HttpOnly,
 }
 
+/// What every service starts from: a file of this folder for each family, and one for HTTP, which all of them meet in.
+struct Start<'a> {
+    config: &'a Config,
+    lab: &'a Lab,
+    /// How machines reach the HTTP server.
+    url: BaseUrl,
+    state: &'a State,
+    known: &'a Known,
+    tasks: &'a mut Tasks,
+}
+
 /// Serves until told to stop.
 ///
 /// # Errors
@@ -65,140 +76,57 @@ pub(crate) fn run(config: &Config, services: Services) -> anyhow::Result<ExitCod
 
 async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let Bound { lab, http: listener, lan } = tokio::select! {
+    let bound = tokio::select! {
         bound = Bound::new(config, services) => bound?,
         signal = signals.next() => {
             info!(signal, "stopping");
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let url = lab.base_url(listener.local_addr()?.port());
-
     let state = State::open(&config.state())?;
-    let (reader, inventory) = inventory::open(&config.definitions(), lab.networks())?;
-    let (journal, writer) = journal::open(&state.events(), inventory.clone())?;
-    let (image_reader, images) = images::open(&config.images());
-    let (profile_reader, profiles) = profiles::open(&config.profiles());
-
-    let shutdown = CancellationToken::new();
-    let (mut tasks, mut pulses) = (Tasks::default(), Pulses::default());
-    // These may rightly wait for a disk or a network's file system as long as that takes.
-    tasks.spawn("inventory", pulses.of("inventory").around(reader.run()));
-    tasks.spawn("journal", pulses.of("journal").around(writer.run()));
-    tasks.spawn("images", pulses.of("images").around(image_reader.run()));
-    tasks.spawn("profiles", pulses.of("profiles").around(profile_reader.run()));
-    let (mut interface, mut leases_known, mut names, mut clients6, mut http6) = (None, None, None, None, None);
-    let rivals = config.dhcp.authoritative.then(|| dhcp::Rivals::new(lab.server.address()));
-    if let Some(Lan { link, tftp, dns, interface: lan, ipv6 }) = lan {
-        if let Some(nat) = Nat::start(nat::Plan::new(config, &lan)?, &state.nat())? {
-            tasks.spawn("nat", nat.run(Netlink::open()?, pulses.of("nat"), shutdown.clone()));
-        }
-        let (leases, known) = Leases::open(&state.leases(), config.dhcp.durability)?;
-        let mut engine = Engine::new(lab.engine(config, url), inventory.borrow().clone());
-        known.into_iter().for_each(|lease| engine.restore(lease));
-        let keeper = Keeper::start(leases)?;
-        let mut dhcp = dhcp::Server::new(engine, keeper, link, inventory.clone(), profiles.clone(), journal.clone());
-        if let Some(rivals) = &rivals {
-            dhcp.report_rivals(rivals.clone());
-            if let Some(watch) = dhcp::Watch::bind(rivals, &lan) {
-                tasks.spawn("rivals", watch.run(pulses.of("rivals"), shutdown.clone()));
-            }
-        }
-        let clients = dhcp.clients();
-        let record = first_file::record(journal.clone(), move |address| match address {
-            IpAddr::V4(address) => clients.borrow().holder(address),
-            IpAddr::V6(_) => None,
-        });
-        leases_known = Some(dhcp.clients());
-        if let Some((plan, sockets)) = dns {
-            let dns = dns::Server::new(&plan, sockets, inventory.clone(), dhcp.clients());
-            names = Some(dns.status());
-            tasks.spawn("dns", dns.run(pulses.of("dns"), shutdown.clone()));
-        }
-        let (watched, end) = (lan.clone(), shutdown.clone());
-        let watched = async move { end.run_until_cancelled(watched.gone()).await.unwrap_or_default() };
-        tasks.spawn("interface", pulses.of("interface").around(watched));
-        interface = Some(lan);
-        tasks.spawn("dhcp", dhcp.run(pulses.of("dhcp"), shutdown.clone()));
-        tasks.spawn("tftp", tftp.run(first_file::lookup(url), record, pulses.of("tftp"), shutdown.clone()));
-        if let Some(Lan6 { lab, radv, dhcp6, tftp, http: listener }) = ipv6 {
-            let url = BaseUrl::new(lab.server.address().into(), listener.local_addr()?.port());
-            info!(server = %lab.server, %url, "IPv6");
-            if let Some(radv) = radv {
-                tasks.spawn("radv", radv.run(pulses.of("radv"), shutdown.clone()));
-            }
-            let mut clients = Clients6::new(lab.server);
-            if let Some(socket) = dhcp6 {
-                let (leases, known) = Leases::open(&state.leases6(), config.dhcp.durability)?;
-                let told = lab.engine(config, duid::read_or_make(&state.duid())?, url);
-                let mut engine = dhcp6::Engine::new(told, inventory.borrow().clone());
-                known.into_iter().for_each(|lease| engine.restore(lease));
-                let known = (inventory.clone(), profiles.clone());
-                let dhcp6 = dhcp6::Server::new(engine, Keeper::start(leases)?, socket, known, journal.clone());
-                clients.leased = Some(dhcp6.clients());
-                tasks.spawn("dhcp6", dhcp6.run(pulses.of("dhcp6"), shutdown.clone()));
-            }
-            let known = clients.clone();
-            let record = first_file::record(journal.clone(), move |address| match address {
-                IpAddr::V4(_) => None,
-                IpAddr::V6(address) => known.holder(address),
-            });
-            tasks.spawn("tftp6", tftp.run(first_file::lookup(url), record, pulses.of("tftp6"), shutdown.clone()));
-            (clients6, http6) = (Some(clients), Some((listener, url)));
-        }
-    }
-    if services == Services::HttpOnly && config.nat.is_some() {
-        warn!("[nat] has no effect with --http-only: there is no lab interface");
-    }
-    let answers = http::State {
-        inventory: inventory.clone(),
-        images,
-        profiles,
-        journal: journal.clone(),
-        server: lab.server,
-        base: url,
-        user: config.seed.user.clone(),
-        clients: leases_known.clone().filter(|_| !config.http.trust_any_client),
-        clients6,
-        leases: leases_known,
-        names,
-        rivals,
-        about: http::About::new(lab.server, interface),
-        limits: http::Limits::default(),
-        stopping: shutdown.clone(),
-    };
-    if let Some((listener, base)) = http6 {
-        // The same answers, with URLs that whoever asks this way can reach.
-        let answers = http::State { base, ..answers.clone() };
-        tasks.spawn("http6", http::serve(listener, answers, pulses.of("http6"), shutdown.clone()));
-    }
-    tasks.spawn("http", http::serve(listener, answers, pulses.of("http"), shutdown.clone()));
-
-    for file in BootFile::all().filter(|file| file.contents().is_none()) {
-        warn!(file = %file.name(), "this program was built without it: run `cargo xtask boot-files`, then build again");
-    }
-    info!(server = %lab.server, %url, ?services, machines = inventory.borrow().machines().count(), "ready");
-    notify::ready(&format!("serves {} at {url}", lab.server));
+    let mut tasks = Tasks::default();
+    let known = start(config, services, bound, &state, &mut tasks)?;
 
     let code = tokio::select! {
         signal = signals.next() => {
             info!(signal, "stopping");
             ExitCode::SUCCESS
         }
+        never = watchdog(tasks.take_pulses()) => match never {},
         name = tasks.first_end() => {
             error!(task = name, "stopping: a task ended by itself");
             ExitCode::FAILURE
         }
-        never = watchdog(pulses) => match never {},
     };
     notify::stopping();
-    shutdown.cancel();
-    // The tasks behind these end when nobody has use for them any more.
-    drop((inventory, journal));
+    tasks.shutdown().cancel();
+    // The tasks behind it end when nobody has use for them any more.
+    drop(known);
     if timeout(STOP_LIMIT, tasks.all_end()).await.is_err() {
         warn!(tasks = ?tasks.names(), "did not end in time");
     }
     Ok(code)
+}
+
+/// Starts every service on what is bound, and says that it is ready.
+fn start(config: &Config, services: Services, bound: Bound, state: &State, tasks: &mut Tasks) -> anyhow::Result<Known> {
+    let Bound { lab, http: listener, lan } = bound;
+    let url = lab.base_url(listener.local_addr()?.port());
+    let known = Known::open(config, &lab, state, tasks)?;
+    let mut start = Start { config, lab: &lab, url, state, known: &known, tasks };
+    let served = lan.map(|lan| start.ipv4(lan)).transpose()?;
+    start.http(listener, served.unwrap_or_default());
+
+    if services == Services::HttpOnly && config.nat.is_some() {
+        warn!("[nat] has no effect with --http-only: there is no lab interface");
+    }
+    for file in BootFile::all().filter(|file| file.contents().is_none()) {
+        warn!(file = %file.name(), "this program was built without it: run `cargo xtask boot-files`, then build again");
+    }
+    let machines = known.inventory.borrow().machines().count();
+    info!(server = %lab.server, %url, ?services, machines, "ready");
+    notify::ready(&format!("serves {} at {url}", lab.server));
+    Ok(known)
 }
 
 /// Tells the service manager that every task still gets round to its work, as often as it asks for.

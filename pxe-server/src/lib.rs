@@ -5,7 +5,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `args`, `config`, `log` | what the person who runs it says |
-//! | `daemon`, `tasks`, `pulse`, `notify` | start: configuration, bind everything, inventory, tasks, ready; stop: signal or the first task that ends |
+//! | `daemon`, `tasks`, `pulse`, `notify` | start: configuration, bind everything, inventory, tasks (by family in `daemon/`), ready; stop: signal or the first task that ends |
 //! | `check` | the same start without serving: what is wrong with this configuration, these definitions |
 //! | `lab`, `lab6` | a configuration that fits the network |
 //! | `interface`, `sockets`, `state` | what the server needs for itself before it serves |

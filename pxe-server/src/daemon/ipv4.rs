@@ -1,0 +1,104 @@
+//! What machines without an address talk to: DHCP, names and TFTP; and their way out.
+
+use std::net::IpAddr;
+
+use pxe_proto::dhcp::Engine;
+use tokio::sync::watch;
+
+use super::Start;
+use super::ipv6::Served6;
+use crate::dhcp::{self, Clients, Rivals};
+use crate::interface::{Interface, Netlink};
+use crate::leases::{Keeper, Leases};
+use crate::nat::{self, Nat};
+use crate::sockets::Lan;
+use crate::{dns, first_file};
+
+/// What is served on the lab's interface, as HTTP answers with it; nothing where only HTTP is served.
+#[derive(Default)]
+pub(super) struct Served {
+    /// The interface.
+    pub(super) interface: Option<Interface>,
+    /// Who has which address.
+    pub(super) clients: Option<watch::Receiver<Clients>>,
+    /// How the DNS is, where there is one.
+    pub(super) names: Option<watch::Receiver<dns::Status>>,
+    /// The other DHCP servers that were seen, where there is to be none.
+    pub(super) rivals: Option<Rivals>,
+    /// The same for IPv6, where the lab has it.
+    pub(super) ipv6: Option<Served6>,
+}
+
+impl Start<'_> {
+    /// Starts what is bound to the lab's interface.
+    ///
+    /// # Errors
+    /// The kernel refuses NAT, or leases cannot be read.
+    pub(super) fn ipv4(&mut self, lan: Lan) -> anyhow::Result<Served> {
+        let Lan { link, tftp, dns, interface, ipv6 } = lan;
+        self.nat(&interface)?;
+        let rivals = self.config.dhcp.authoritative.then(|| Rivals::new(self.lab.server.address()));
+        let clients = self.dhcp(link, rivals.as_ref(), &interface)?;
+        let names = dns.map(|(plan, sockets)| self.dns(&plan, sockets, clients.clone()));
+        self.tftp(tftp, clients.clone());
+        let watched = interface.clone();
+        self.tasks.spawn("interface", |pulse, shutdown| {
+            pulse.around(async move { shutdown.run_until_cancelled(watched.gone()).await.unwrap_or_default() })
+        });
+        let ipv6 = ipv6.map(|lan| self.ipv6(lan)).transpose()?;
+        Ok(Served { interface: Some(interface), clients: Some(clients), names, rivals, ipv6 })
+    }
+
+    fn nat(&mut self, interface: &Interface) -> anyhow::Result<()> {
+        if let Some(nat) = Nat::start(nat::Plan::new(self.config, interface)?, &self.state.nat())? {
+            let netlink = Netlink::open()?;
+            self.tasks.spawn("nat", |pulse, shutdown| nat.run(netlink, pulse, shutdown));
+        }
+        Ok(())
+    }
+
+    fn dhcp(
+        &mut self,
+        link: dhcp::Link,
+        rivals: Option<&Rivals>,
+        interface: &Interface,
+    ) -> anyhow::Result<watch::Receiver<Clients>> {
+        let Self { config, lab, url, state, known, tasks } = self;
+        let (leases, kept) = Leases::open(&state.leases(), config.dhcp.durability)?;
+        let mut engine = Engine::new(lab.engine(config, *url), known.inventory.borrow().clone());
+        kept.into_iter().for_each(|lease| engine.restore(lease));
+        let keeper = Keeper::start(leases)?;
+        let (inventory, profiles) = (known.inventory.clone(), known.profiles.clone());
+        let mut server = dhcp::Server::new(engine, keeper, link, inventory, profiles, known.journal.clone());
+        if let Some(rivals) = rivals {
+            server.report_rivals(rivals.clone());
+            if let Some(watch) = dhcp::Watch::bind(rivals, interface) {
+                tasks.spawn("rivals", |pulse, shutdown| watch.run(pulse, shutdown));
+            }
+        }
+        let clients = server.clients();
+        tasks.spawn("dhcp", |pulse, shutdown| server.run(pulse, shutdown));
+        Ok(clients)
+    }
+
+    fn dns(
+        &mut self,
+        plan: &dns::Plan,
+        sockets: dns::Sockets,
+        clients: watch::Receiver<Clients>,
+    ) -> watch::Receiver<dns::Status> {
+        let server = dns::Server::new(plan, sockets, self.known.inventory.clone(), clients);
+        let status = server.status();
+        self.tasks.spawn("dns", |pulse, shutdown| server.run(pulse, shutdown));
+        status
+    }
+
+    fn tftp(&mut self, server: crate::tftp::Server, clients: watch::Receiver<Clients>) {
+        let lookup = first_file::lookup(self.url);
+        let record = first_file::record(self.known.journal.clone(), move |address| match address {
+            IpAddr::V4(address) => clients.borrow().holder(address),
+            IpAddr::V6(_) => None,
+        });
+        self.tasks.spawn("tftp", |pulse, shutdown| server.run(lookup, record, pulse, shutdown));
+    }
+}
