@@ -4,6 +4,9 @@
 //! is a failure. Those that need a network of their own run, for an ordinary user, as root of a user namespace.
 
 mod boot;
+mod burst;
+mod dhcp;
+mod footprint;
 mod http;
 mod image;
 mod install;
@@ -11,10 +14,11 @@ mod original;
 mod processor;
 mod provisioner;
 mod report;
-mod server;
+mod services;
 mod site;
 mod table;
 mod tftp;
+mod unpacked;
 
 use std::{fs, path::PathBuf};
 
@@ -30,7 +34,7 @@ use crate::{
 
 /// Measures pxe-server.
 #[derive(clap::Args)]
-#[command(after_help = "Example: cargo xtask bench server --runs 20 --check")]
+#[command(after_help = "Example: cargo xtask bench footprint --runs 20 --check")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     bench: Bench,
@@ -53,6 +57,21 @@ enum Bench {
         arch: Arch,
         /// How often each boots.
         #[arg(long, default_value = "3", value_parser = clap::value_parser!(u8).range(1..=50))]
+        runs: u8,
+    },
+    /// Addresses by DHCP, beside Kea, ISC dhcpd and dnsmasq.
+    ///
+    /// Thirty-two clients at once, with leases that are written or on disk, one after the other, and thirty thousand.
+    Dhcp {
+        /// How often each is measured.
+        #[arg(long, default_value = "5", value_parser = clap::value_parser!(u8).range(1..=50))]
+        runs: u8,
+    },
+    /// Processes, memory when idle, and time from start to the first answers, beside dnsmasq and nginx.
+    #[command(alias = "server")]
+    Footprint {
+        /// How often each is started.
+        #[arg(long, default_value = "10", value_parser = clap::value_parser!(u8).range(1..=200))]
         runs: u8,
     },
     /// Images and boot scripts by HTTP, beside nginx.
@@ -96,12 +115,6 @@ enum Bench {
         #[arg(long, default_value = "3", value_parser = clap::value_parser!(u8).range(1..=50))]
         runs: u8,
     },
-    /// Memory while idle, and time from start to the first answers.
-    Server {
-        /// How often it is started.
-        #[arg(long, default_value = "10", value_parser = clap::value_parser!(u8).range(1..=200))]
-        runs: u8,
-    },
     /// Files by TFTP, beside atftpd, tftpd-hpa and dnsmasq.
     ///
     /// One client behind a way of 5 ms, and a hundred next door, with windows and without; all servers take turns.
@@ -123,11 +136,12 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     }
     let report: Box<dyn Outcome> = match arguments.bench {
         Bench::Boot { arch, runs } => Box::new(boot::measure(arch, runs, &supplies)?),
+        Bench::Dhcp { runs } => Box::new(dhcp::measure(runs, &supplies)?),
+        Bench::Footprint { runs } => Box::new(footprint::measure(runs, &supplies)?),
         Bench::Http { runs } => Box::new(http::measure(runs, &supplies)?),
         Bench::Image { arch, runs } => Box::new(image::measure(arch, runs, &supplies)?),
         Bench::Install { arch, runs } => Box::new(install::measure(arch, runs, &supplies)?),
         Bench::Provisioner { arch, runs } => Box::new(provisioner::measure(arch, runs, &supplies)?),
-        Bench::Server { runs } => Box::new(server::measure(runs, &supplies)?),
         Bench::Tftp { runs } => Box::new(tftp::measure(runs, &supplies)?),
     };
     println!("{report}");
@@ -146,7 +160,12 @@ impl Bench {
                 packages::require(packages::PEERS, consent)?;
                 supplies::gather(&[*arch], consent)
             }
-            Self::Http { .. } => {
+            Self::Dhcp { .. } => {
+                packages::require(packages::PEERS, consent)?;
+                dhcp::Peers::fetch()?;
+                supplies::gather(&[], consent)
+            }
+            Self::Footprint { .. } | Self::Http { .. } => {
                 packages::require(packages::PEERS, consent)?;
                 supplies::gather(&[], consent)
             }
@@ -164,7 +183,6 @@ impl Bench {
                 packages::require(packages::IMAGE, consent)?;
                 supplies::gather_provisioners(&[*arch], &[*arch], consent)
             }
-            Self::Server { .. } => supplies::gather(&[], consent),
             Self::Tftp { .. } => {
                 packages::require(packages::PEERS, consent)?;
                 tftp::Peers::fetch()?;
@@ -176,9 +194,12 @@ impl Bench {
     /// Machines of a lab of virtual machines need no privilege, as their emulators have the network.
     fn makes_a_network(&self) -> bool {
         match self {
-            Self::Boot { .. } | Self::Http { .. } | Self::Install { .. } | Self::Server { .. } | Self::Tftp { .. } => {
-                true
-            }
+            Self::Boot { .. }
+            | Self::Dhcp { .. }
+            | Self::Footprint { .. }
+            | Self::Http { .. }
+            | Self::Install { .. }
+            | Self::Tftp { .. } => true,
             Self::Image { .. } | Self::Provisioner { .. } => false,
         }
     }

@@ -16,9 +16,9 @@ use anyhow::{Context, Result};
 use lab_model::{Arch, Definition, MacAddr};
 use lab_tests::{BRIDGE, Lab, SERVER, Service, Supplies, network, process::run};
 
+pub(crate) use self::nginx::Nginx;
 use self::{
     image::Image,
-    nginx::Nginx,
     visitors::{Answers, Visit},
 };
 use super::{

@@ -78,7 +78,7 @@ impl Drop for Group {
 }
 
 /// A process and all that descend from it (proc_pid_task(5), `children`).
-fn family(process: u32) -> Vec<u32> {
+pub(crate) fn family(process: u32) -> Vec<u32> {
     let mut family = vec![process];
     let mut next = 0;
     while let Some(parent) = family.get(next) {

@@ -35,10 +35,22 @@ impl Site {
     /// # Errors
     /// The site's thread has ended, because something that was done there panicked.
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        self.begin(work)?.recv().context("the clients' thread has ended")
+    }
+
+    /// Begins something there; what comes of it is received later.
+    ///
+    /// # Errors
+    /// Those of [`Site::run`].
+    pub(crate) fn begin<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<mpsc::Receiver<T>> {
         let (sender, done) = mpsc::channel();
         let work = Box::new(move || sender.send(work()).unwrap_or_default());
         let sent = self.work.as_ref().and_then(|site| site.send(work).ok());
-        sent.and_then(|()| done.recv().ok()).context("the clients' thread has ended")
+        sent.context("the clients' thread has ended")?;
+        Ok(done)
     }
 }
 

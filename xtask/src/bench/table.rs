@@ -122,23 +122,30 @@ impl Outcome for Table {
     }
 }
 
+/// How wide the first column is, and each that follows.
+const NAME: usize = 44;
+const CELL: usize = 15;
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let runs = self.rows.first().and_then(|row| row.figures.first()).map_or(0, |figure| figure.runs.len());
         let [before, after] = self.load;
         writeln!(f, "{}\nMedians of {runs}; the machine's load was {before} before and {after} after.\n", self.title)?;
-        write!(f, "{:<36}", "")?;
+        write!(f, "{:<NAME$}", "")?;
         for program in &self.programs {
-            write!(f, "{program:>12}")?;
+            write!(f, "{program:>CELL$}")?;
         }
         for Row { name, unit, figures, targets } in &self.rows {
-            write!(f, "\n{:<36}", format!("{name}, {unit}"))?;
+            write!(f, "\n{:<NAME$}", format!("{name}, {unit}"))?;
             for figure in figures {
-                write!(f, "{:>12.3}", figure.median)?;
+                match figure.runs[..] {
+                    [] => write!(f, "{:>CELL$}", "–")?,
+                    _ => write!(f, "{:>CELL$.3}", figure.median)?,
+                }
             }
             for (number, target) in targets.iter().enumerate() {
                 if number > 0 {
-                    write!(f, "\n{:width$}", "", width = 36 + 12 * figures.len())?;
+                    write!(f, "\n{:width$}", "", width = NAME + CELL * figures.len())?;
                 }
                 write!(f, "  {target}")?;
             }
@@ -185,9 +192,9 @@ mod tests {
                 "TFTP",
                 "Medians of 3; the machine's load was 0.5 before and 1.5 after.",
                 "",
-                "                                            ours      theirs",
-                "lock-step, MiB/s                           2.000       4.000  0.50 × theirs, at least 1: MISSED",
-                "                                                              at most 2.5: holds",
+                "                                                       ours         theirs",
+                "lock-step, MiB/s                                      2.000          4.000  0.50 × theirs, at least 1: MISSED",
+                "                                                                            at most 2.5: holds",
             ]
         );
     }

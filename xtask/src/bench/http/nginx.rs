@@ -6,8 +6,10 @@ use anyhow::{Context, Result, ensure};
 use lab_tests::process::{Process, bound, run, until};
 use tempfile::TempDir;
 
+use crate::bench::processor::family;
+
 /// A running nginx.
-pub(super) struct Nginx {
+pub(crate) struct Nginx {
     process: Process,
     _folder: TempDir,
 }
@@ -17,7 +19,7 @@ impl Nginx {
     ///
     /// # Errors
     /// It does not start.
-    pub(super) fn start(address: Ipv4Addr, images: &Path, script: &[u8]) -> Result<Self> {
+    pub(crate) fn start(address: Ipv4Addr, images: &Path, script: &[u8]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("pvmlab-nginx-").tempdir()?;
         fs::write(folder.path().join("script"), script)?;
         let configuration = folder.path().join("nginx.conf");
@@ -36,8 +38,17 @@ impl Nginx {
         Ok(Self { process, _folder: folder })
     }
 
+    /// The process that started nginx.
     pub(super) fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// nginx's own first process.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub(crate) fn master(&self) -> Result<u32> {
+        family(self.process.id()).get(1).copied().context("nginx has ended")
     }
 }
 

@@ -1,24 +1,14 @@
 //! The TFTP servers that ours is compared with, as Debian has them.
-//!
-//! Two of them exclude each other as packages, and as packages they would start by themselves; so they are unpacked in the
-//! cache, with the libraries that they need.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use lab_tests::process::{Process, bound, run, until};
 
-use crate::{cache::Cache, debian::Suite};
+use crate::bench::unpacked::Unpacked;
 
 /// Where the servers and their libraries are.
-pub(crate) struct Peers {
-    folder: PathBuf,
-}
+pub(crate) struct Peers(Unpacked);
 
 /// A server that runs.
 pub(super) struct Peer {
@@ -33,16 +23,7 @@ impl Peers {
     /// # Errors
     /// Debian's archive cannot be reached.
     pub(crate) fn fetch() -> Result<Self> {
-        let recipe = format!("Debian {SUITE}: {}\n", PACKAGES.join(" "));
-        let folder = Cache::of_user()?.entry("peers/tftp", &recipe, |folder| {
-            let suite = Suite::open(SUITE)?;
-            PACKAGES.iter().try_for_each(|package| {
-                let versions = suite.versions(package)?;
-                let newest = versions.first().with_context(|| format!("Debian {SUITE} has no {package}"))?;
-                suite.unpack(package, newest, folder)
-            })
-        })?;
-        Ok(Self { folder })
+        Ok(Self(Unpacked::fetch("tftp", &PACKAGES)?))
     }
 
     /// Starts a server by its name: it serves the files of `folder` at `address`.
@@ -54,13 +35,13 @@ impl Peers {
         let mut command = match name {
             // As many threads as there may be clients, and no log: ours says one line of each transfer.
             "atftpd" => {
-                let mut command = bound(self.folder.join("usr/sbin/atftpd"));
+                let mut command = self.0.command("usr/sbin/atftpd");
                 command.args(["--daemon", "--no-fork", "--user", "root", "--group", "root", "--maxthread", "256"]);
                 command.args(["--verbose=1", "--bind-address", &ip, "--port", &port, &folder]);
                 command
             }
             "tftpd-hpa" => {
-                let mut command = bound(self.folder.join("usr/sbin/in.tftpd"));
+                let mut command = self.0.command("usr/sbin/in.tftpd");
                 command.args(["--listen", "--foreground", "--user", "root", "--address", &format!("{ip}:{port}")]);
                 command.args(["--secure", &folder]);
                 command
@@ -74,9 +55,6 @@ impl Peers {
                 command
             }
         };
-        let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
-        let libraries = ["lib", "usr/lib"].map(|place| self.folder.join(place).join(&multiarch).display().to_string());
-        command.env("LD_LIBRARY_PATH", libraries.join(":"));
         let mut process = Process::start(name, &mut command)?;
         let listens = until(START_LIMIT, || {
             ensure!(process.ended()?.is_none(), "{name} ended instead of serving");
@@ -97,9 +75,6 @@ pub(super) fn folder(file: &str, contents: &[u8]) -> Result<tempfile::TempDir> {
     fs::set_permissions(folder.path().join(file), fs::Permissions::from_mode(0o644))?;
     Ok(folder)
 }
-
-/// Its programs run on any later system.
-const SUITE: &str = "bookworm";
 
 /// The servers, then what they need and not every system has.
 const PACKAGES: [&str; 6] = ["atftpd", "tftpd-hpa", "libwrap0", "libnsl2", "libtirpc3", "libpcre2-8-0"];

@@ -4,21 +4,16 @@
 //! there, so that it is the server which sets the pace.
 
 use std::{
-    io::{self, IoSliceMut},
+    io,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
-    os::fd::AsRawFd as _,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::{
-    errno::Errno,
-    sys::{
-        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
-        socket::{MsgFlags, MultiHeaders, recvmmsg},
-    },
-};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use pxe_proto::tftp::{ErrorCode, Options, Packet, Request};
+
+use crate::bench::burst::{Burst, SLOT};
 
 /// What is to be read.
 #[derive(Clone, Debug)]
@@ -226,34 +221,5 @@ impl Reader {
     fn abort(&mut self) {
         Packet::Error { code: ErrorCode::NOT_DEFINED, message: b"enough" }.write(&mut self.packet);
         let _ = self.send_again();
-    }
-}
-
-/// Memory for the datagrams of one system call.
-struct Burst {
-    memory: Vec<u8>,
-    headers: MultiHeaders<()>,
-}
-
-/// Longer than any packet of a transfer here.
-const SLOT: usize = 2048;
-const SLOTS: usize = 64;
-
-impl Burst {
-    fn new() -> Self {
-        Self { memory: vec![0; SLOT * SLOTS], headers: MultiHeaders::preallocate(SLOTS, None) }
-    }
-
-    /// The datagrams that are there, and no more than these.
-    fn receive(&mut self, socket: &UdpSocket, most: usize) -> Result<impl Iterator<Item = &[u8]>> {
-        let mut slots: Vec<_> =
-            self.memory.chunks_exact_mut(SLOT).take(most).map(|slot| [IoSliceMut::new(slot)]).collect();
-        let received = recvmmsg(socket.as_raw_fd(), &mut self.headers, slots.iter_mut(), MsgFlags::MSG_DONTWAIT, None);
-        let lengths: Vec<_> = match received {
-            Ok(received) => received.map(|datagram| datagram.bytes).collect(),
-            Err(Errno::EAGAIN) => Vec::new(),
-            Err(error) => return Err(error).context("receiving a file"),
-        };
-        Ok(lengths.into_iter().zip(self.memory.chunks_exact(SLOT)).map(|(length, slot)| &slot[..length]))
     }
 }
