@@ -65,12 +65,13 @@ fn attempt(around: &Surroundings<'_>) -> Result<Next, Failure> {
     };
 
     let link = network::bring_up(command_line.mac).map_err(Failure::of(Phase::Network))?;
-    let lease = network::configure(&link).map_err(Failure::of(Phase::Network))?;
+    let server = http::server(&url).map_err(Failure::of(Phase::Config))?;
+    let origin = network::configure(&link, server).map_err(Failure::of(Phase::Network))?;
     // Whatever fails from here on, and whatever failed before, the server hears of it.
     if let Some(events) = &command_line.events {
         reports.deliver_to(events);
     }
-    reports.reached(Phase::Network, format_args!("{} has {} from {}", link.name, lease.address, lease.server));
+    reports.reached(Phase::Network, format_args!("{} has {origin}", link.name));
 
     let config = config::fetch(agent, &url, patience).map_err(Failure::of(Phase::Config))?;
     reports.deliver_to(&config.events_url);

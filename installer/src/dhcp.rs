@@ -47,6 +47,15 @@ pub struct Lifetime {
     pub end: Duration,
 }
 
+impl Lifetime {
+    /// Times in seconds, in this order whatever a server says.
+    pub fn new(renew: u64, rebind: u64, end: u64) -> Self {
+        let rebind = rebind.min(end);
+        let [renew, rebind, end] = [renew.min(rebind), rebind, end].map(|seconds| Duration::from_secs(seconds.max(1)));
+        Self { renew, rebind, end }
+    }
+}
+
 /// A server's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -168,11 +177,10 @@ impl<'a> Options<'a> {
 
     fn lifetime(self) -> Option<Lifetime> {
         let end = self.seconds(LEASE_TIME).filter(|end| *end != u32::MAX)?;
-        // RFC 2131 §4.4.5: half, and seven eighths, where the server does not say; and in that order whatever it says.
-        let rebind = self.seconds(REBINDING_TIME).unwrap_or(end - end / 8).min(end);
-        let renew = self.seconds(RENEWAL_TIME).unwrap_or(end / 2).min(rebind);
-        let [renew, rebind, end] = [renew, rebind, end].map(|seconds| Duration::from_secs(u64::from(seconds.max(1))));
-        Some(Lifetime { renew, rebind, end })
+        // RFC 2131 §4.4.5: half, and seven eighths, where the server does not say.
+        let rebind = self.seconds(REBINDING_TIME).unwrap_or(end - end / 8);
+        let renew = self.seconds(RENEWAL_TIME).unwrap_or(end / 2);
+        Some(Lifetime::new(renew.into(), rebind.into(), end.into()))
     }
 }
 
@@ -295,12 +303,11 @@ mod tests {
     const CLIENT: Client = Client { mac: MacAddr::new([0x52, 0x54, 0, 0x12, 0x34, 0x56]), transaction: 0x1234_5678 };
 
     fn lease() -> Lease {
-        let [renew, rebind, end] = [30, 53, 60].map(Duration::from_secs);
         Lease {
             address: Ipv4Net::new(Ipv4Addr::new(10, 77, 0, 100), 24).expect("a prefix"),
             router: Some(Ipv4Addr::new(10, 77, 0, 1)),
             server: Ipv4Addr::new(10, 77, 0, 1),
-            lifetime: Some(Lifetime { renew, rebind, end }),
+            lifetime: Some(Lifetime::new(30, 53, 60)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Names are deliberately not resolved. The server writes its own address into every URL, and a static binary that asks
 //! the C library for a name would need that library's plug-ins, which no initrd has.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ureq::http::Uri;
@@ -35,19 +35,28 @@ struct Addresses;
 
 impl Resolver for Addresses {
     fn resolve(&self, uri: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        if uri.scheme_str() != Some("http") {
-            return Err(Error::BadUri(format!("{uri}: expected a URL with `http://`")));
-        }
-        let host = uri.host().unwrap_or_default();
-        let Ok(address) = host.trim_matches(['[', ']']).parse() else {
-            return Err(Error::BadUri(format!(
-                "{uri}: expected an IP address instead of `{host}`, names are not resolved"
-            )));
-        };
         let mut addresses = self.empty();
-        addresses.push(SocketAddr::new(address, uri.port_u16().unwrap_or(80)));
+        addresses.push(SocketAddr::new(address(uri)?, uri.port_u16().unwrap_or(80)));
         Ok(addresses)
     }
+}
+
+/// The server of a URL.
+///
+/// # Errors
+/// It is no URL with `http://` and an address.
+pub fn server(url: &str) -> Result<IpAddr, Error> {
+    address(&url.parse().map_err(|error| Error::BadUri(format!("{url}: {error}")))?)
+}
+
+fn address(uri: &Uri) -> Result<IpAddr, Error> {
+    if uri.scheme_str() != Some("http") {
+        return Err(Error::BadUri(format!("{uri}: expected a URL with `http://`")));
+    }
+    let host = uri.host().unwrap_or_default();
+    host.trim_matches(['[', ']']).parse().map_err(|_| {
+        Error::BadUri(format!("{uri}: expected an IP address instead of `{host}`, names are not resolved"))
+    })
 }
 
 /// As many connections wait for their next request.
@@ -59,6 +68,13 @@ const CONNECT: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_of_either_family() {
+        assert_eq!(server("http://10.0.0.1:8080/x").expect("a URL"), IpAddr::from([10, 0, 0, 1]));
+        assert_eq!(server("http://[fd77::1]/x").expect("a URL"), "fd77::1".parse::<IpAddr>().expect("an address"));
+        assert!(server("http://").is_err());
+    }
 
     #[test]
     fn says_that_it_resolves_no_names() {

@@ -5,7 +5,7 @@
 //! | phase | does | file |
 //! | --- | --- | --- |
 //! | start | loads drivers by the initrd's own `modprobe` | [`modules`], [`controller`] |
-//! | network | switches the interface on, gets an address | [`network`], [`dhcp`], [`link`] |
+//! | network | switches the interface on, gets an address | [`network`], [`dhcp`], [`dhcp6`], [`link`] |
 //! | config | learns from the server what to install | [`command_line`], [`config`] |
 //! | disk | chooses the disk, or refuses to guess; leaves a stranger's alone | [`disk`], [`occupant`] |
 //! | write | fetches, verifies, decompresses and writes chunk by chunk, and records on the disk what is there | [`table`], [`transfer`], [`fetch`], [`mod@write`], [`device`], [`record`] |
@@ -29,6 +29,7 @@ pub mod console;
 pub mod controller;
 pub mod device;
 pub mod dhcp;
+pub mod dhcp6;
 pub mod disk;
 pub mod fetch;
 pub mod http;

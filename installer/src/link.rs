@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use lab_model::{Ipv4Net, MacAddr};
@@ -11,14 +11,14 @@ use netlink_packet_core::{
     NetlinkHeader,
 };
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{LinkFlags, LinkHeader};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage};
 use netlink_packet_route::route::{RouteProtocol, RouteScope, RouteType};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use nix::ifaddrs::getifaddrs;
-use nix::libc::{EADDRNOTAVAIL, RTM_DELADDR, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE};
+use nix::libc::{EADDRNOTAVAIL, IFA_F_DADFAILED, IFA_F_TENTATIVE, RTM_DELADDR, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE};
 use nix::sys::socket::SockaddrStorage;
 
 /// A network interface with hardware behind it.
@@ -74,7 +74,7 @@ pub fn switch_on(link: &Link) -> io::Result<()> {
 /// # Errors
 /// The kernel refuses.
 pub fn add_address(link: &Link, address: Ipv4Net) -> io::Result<()> {
-    let mut message = about(link, address);
+    let mut message = about(link, address.address().into(), address.prefix());
     message.attributes.push(AddressAttribute::Broadcast(address.broadcast()));
     request(RTM_NEWADDR, &message, NLM_F_CREATE | NLM_F_REPLACE)
 }
@@ -88,7 +88,7 @@ pub fn remove_addresses(link: &Link) -> io::Result<()> {
         let ipv4 = |address: Option<SockaddrStorage>| Some(address?.as_sockaddr_in()?.ip());
         let Some((address, mask)) = ipv4(entry.address).zip(ipv4(entry.netmask)) else { continue };
         let Some(address) = Ipv4Net::new(address, mask.to_bits().leading_ones() as u8) else { continue };
-        match request(RTM_DELADDR, &about(link, address), 0) {
+        match request(RTM_DELADDR, &about(link, address.address().into(), address.prefix()), 0) {
             Ok(()) => {}
             // It went with another one of its network.
             Err(error) if error.raw_os_error() == Some(EADDRNOTAVAIL) => {}
@@ -98,13 +98,54 @@ pub fn remove_addresses(link: &Link) -> io::Result<()> {
     Ok(())
 }
 
-fn about(link: &Link, address: Ipv4Net) -> AddressMessage {
+/// The interface's IPv6 addresses that can be used: not those of which the kernel does not know yet whether somebody else has them.
+///
+/// # Errors
+/// There is no `/proc`.
+pub fn addresses6(link: &Link) -> io::Result<Vec<Ipv6Addr>> {
+    let text = match fs::read_to_string("/proc/thread-self/net/if_inet6") {
+        // A kernel without IPv6.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        text => text?,
+    };
+    Ok(text.lines().filter_map(|line| usable_address6(line, link.index)).collect())
+}
+
+/// The address in a line of `/proc/net/if_inet6`: address, interface, prefix length, scope, flags, the interface's name.
+fn usable_address6(line: &str, index: u32) -> Option<Ipv6Addr> {
+    let mut words = line.split_ascii_whitespace();
+    let address = Ipv6Addr::from_bits(u128::from_str_radix(words.next()?, 16).ok()?);
+    let on = u32::from_str_radix(words.next()?, 16).ok()?;
+    let flags = u32::from_str_radix(words.nth(2)?, 16).ok()?;
+    (on == index && flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) == 0).then_some(address)
+}
+
+/// Gives an interface an IPv6 address, without a route: which others are on the link, a router advertises (RFC 5942 §3).
+///
+/// # Errors
+/// The kernel refuses.
+pub fn add_address6(link: &Link, address: Ipv6Addr) -> io::Result<()> {
+    let mut message = about(link, address.into(), 128);
+    // As in IPv4, it is the server that makes sure that nobody else has it: the firmware had the same address a moment ago.
+    message.header.flags = AddressHeaderFlags::Nodad;
+    request(RTM_NEWADDR, &message, NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// Takes an IPv6 address from an interface that has it with a prefix of 64 bits, as the kernel makes them, or of 128, as [`add_address6`] does.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn remove_address6(link: &Link, address: Ipv6Addr) -> io::Result<()> {
+    let remove = |prefix| request(RTM_DELADDR, &about(link, address.into(), prefix), 0);
+    remove(64).or_else(|_| remove(128))
+}
+
+fn about(link: &Link, address: IpAddr, prefix: u8) -> AddressMessage {
     let mut message = AddressMessage::default();
-    message.header.family = AddressFamily::Inet;
-    message.header.prefix_len = address.prefix();
+    message.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    message.header.prefix_len = prefix;
     message.header.index = link.index;
-    let own = IpAddr::V4(address.address());
-    message.attributes = vec![AddressAttribute::Local(own), AddressAttribute::Address(own)];
+    message.attributes = vec![AddressAttribute::Local(address), AddressAttribute::Address(address)];
     message
 }
 
@@ -172,5 +213,16 @@ mod tests {
         let names: Vec<_> = list(sys.path()).into_iter().map(|link| (link.name, link.index)).collect();
 
         assert_eq!(names, [("eth0".to_owned(), 2), ("eth1".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn an_address_that_may_be_somebody_elses_is_not_used() {
+        let line = |index, flags| format!("fd770000000000000000000000000050 {index:02x} 40 00 {flags:02x}     eth0");
+        let used = |line: &str| usable_address6(line, 2);
+
+        assert_eq!(used(&line(2, 0x80)), Some("fd77::50".parse().expect("an address")));
+        assert_eq!(used(&line(3, 0x80)), None);
+        assert_eq!((used(&line(2, 0x40)), used(&line(2, 0x88))), (None, None));
+        assert_eq!((used(""), used("fd77 02 40 00")), (None, None));
     }
 }

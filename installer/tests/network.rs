@@ -1,15 +1,17 @@
 //! The interface's configuration, from a DHCP server that does what a test tells it. Each test has a network of its own.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use installer::dhcp::Lease;
 use installer::link::{self, Link};
-use installer::network;
+use installer::network::ipv6::Origin;
+use installer::network::{ipv4, ipv6};
 use lab_model::{Ipv4Net, MacAddr};
-use lab_tests::process::run;
+use lab_tests::process::{Process, bound, run};
 use lab_tests::{BRIDGE, Namespace, SERVER};
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -68,6 +70,34 @@ fn a_lease_is_renewed_while_it_is_needed() {
     );
 }
 
+#[test]
+fn an_address_of_ipv6_comes_from_a_real_server_and_is_the_only_one() {
+    let namespace = Namespace::enter_ipv6().expect("a network of the test's own");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut dnsmasq = bound(Path::new("dnsmasq"));
+    dnsmasq.args(["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root", "--pid-file="]);
+    dnsmasq.arg(format!("--dhcp-leasefile={}", folder.path().join("leases").display()));
+    dnsmasq.args([&format!("--interface={BRIDGE}"), "--enable-ra", "--dhcp-range=fd77::100,fd77::1ff,slaac,64,1h"]);
+    let _dnsmasq = Process::start("dnsmasq", &mut dnsmasq).expect("dnsmasq is installed");
+    let (told, configured) = channel();
+
+    let host = namespace.neighbour(move || {
+        run("ip", &["link", "set", "eth0", "down"]).expect("an interface");
+        let link = interface();
+        link::switch_on(&link).expect("root of this network");
+        let origin = ipv6::configure(&link).expect("the server gives an address");
+        let _ = told.send((origin, link::addresses6(&link).expect("the kernel lists them")));
+    });
+    host.expect("a host");
+    let (origin, addresses) = configured.recv_timeout(PATIENCE).expect("it is configured");
+
+    let Origin::Dhcp(address) = origin else { panic!("an address by DHCPv6: {origin:?}") };
+    let range = "fd77::100".parse::<Ipv6Addr>().expect("an address").."fd77::200".parse().expect("an address");
+    assert!(range.contains(&address), "{address}");
+    let beyond: Vec<_> = addresses.iter().filter(|address| !address.is_unicast_link_local()).collect();
+    assert_eq!(beyond, [&address]);
+}
+
 /// What the server does with one message.
 #[derive(Clone, Copy)]
 enum Reaction {
@@ -123,7 +153,7 @@ impl Lab {
             }
             let link = interface();
             link::switch_on(&link).expect("root of this network");
-            let lease = network::configure(&link).expect("the server gives an address");
+            let lease = ipv4::configure(&link).expect("the server gives an address");
             let show = |what| run("ip", &["-4", what, "show"]).expect("ip(8) lists it");
             let _ = told.send((lease, show("address") + &show("route")));
             let _ = ended.recv();

@@ -269,7 +269,9 @@ pub(crate) fn write_seed(home: &Home, machine: &Machine, network: LabNetwork) ->
     let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
     let instance = format!("{}-{}", machine.name, began.as_millis());
     let up_url = format!("http://{}/machines/{}/up", network.ipv4.address(), machine.mac);
-    let seed = Seed::new(Subject { machine, instance: &instance, user: &UserName::default(), up_url: &up_url });
+    let user = UserName::default();
+    let has_ipv6 = network.ipv6.is_some();
+    let seed = Seed::new(Subject { machine, instance: &instance, user: &user, up_url: &up_url, has_ipv6 });
     let folder = home.seed(&machine.name);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for (document, text) in seed.files() {

@@ -126,7 +126,7 @@ fn sent_to_machines() -> u64 {
     links[0]["stats64"]["tx"]["bytes"].as_u64().unwrap()
 }
 
-fn is_phase(what: &What, wanted: Phase) -> Option<Option<String>> {
+pub(crate) fn is_phase(what: &What, wanted: Phase) -> Option<Option<String>> {
     match what {
         What::Installer(report) if report.phase == wanted && report.failure.is_none() => Some(report.detail.clone()),
         _ => None,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use lab_model::{Arch, FetchedFile, Firmware, MacAddr, What};
+use lab_model::{Arch, FetchedFile, Firmware, MacAddr, Phase, Stage, What};
 use lab_tests::{Guest, Hardware, Lab, Service};
 
-use crate::{images, limits};
+use crate::{images, install::is_phase, limits};
 
 #[test]
 fn an_x86_64_machine_that_boots_by_pxe_over_ipv6_reaches_its_boot_script() {
@@ -18,18 +18,38 @@ fn an_aarch64_machine_that_boots_by_pxe_over_ipv6_reaches_its_boot_script() {
 }
 
 #[test]
-fn an_x86_64_machine_that_boots_by_http_over_ipv6_reaches_its_boot_script() {
-    boots_by_http(Arch::X86_64, Firmware::HttpX64);
+fn an_aarch64_machine_that_boots_by_http_over_ipv6_reaches_its_boot_script() {
+    let lab = lab(Arch::Aarch64);
+    let hardware = hardware(&lab, Arch::Aarch64).with_http_boot();
+
+    let guest = Guest::power_on(&hardware).unwrap();
+
+    boots_by_http(&lab, &guest, Firmware::HttpArm64);
 }
 
 #[test]
-fn an_aarch64_machine_that_boots_by_http_over_ipv6_reaches_its_boot_script() {
-    boots_by_http(Arch::Aarch64, Firmware::HttpArm64);
+fn an_x86_64_machine_that_boots_by_http_over_ipv6_is_installed_and_lets_us_in() {
+    let lab = lab(Arch::X86_64);
+    let link = lab.link(MAC).unwrap();
+    let hardware = Hardware::new(Arch::X86_64, MAC, link.clone()).unwrap().with_blank_disk(4).unwrap();
+    let hardware = hardware.with_http_boot();
+
+    let guest = Guest::power_on(&hardware).unwrap();
+    boots_by_http(&lab, &guest, Firmware::HttpX64);
+    let reached = |phase| lab.wait_for_event(MAC, limits::INSTALL, |what| is_phase(what, phase)).unwrap();
+    let network = reached(Phase::Network);
+    reached(Phase::Boot);
+    let up = lab.wait_for_stage(MAC, Stage::Up, limits::SYSTEM).unwrap();
+
+    assert!(network.as_deref().is_some_and(|detail| detail.contains(&format!("{ADDRESS} by DHCPv6"))), "{network:?}");
+    assert_eq!((up.address, up.ipv6), (None, Some(ADDRESS.parse().unwrap())), "an address of one family");
+    let login = lab.login(&up, &link).unwrap();
+    assert_eq!(login.run("hostname").unwrap(), "web\n");
 }
 
 fn boots_by_pxe(arch: Arch, firmware: Firmware, program: &str) {
-    let (lab, hardware) = lab(arch);
-    let hardware = hardware.with_ipv6_pxe();
+    let lab = lab(arch);
+    let hardware = hardware(&lab, arch).with_ipv6_pxe();
 
     let guest = Guest::power_on(&hardware).unwrap();
 
@@ -41,13 +61,8 @@ fn boots_by_pxe(arch: Arch, firmware: Firmware, program: &str) {
     assert_eq!(loaded.unwrap(), program);
 }
 
-fn boots_by_http(arch: Arch, firmware: Firmware) {
-    let (lab, hardware) = lab(arch);
-    let hardware = hardware.with_http_boot();
-
-    let guest = Guest::power_on(&hardware).unwrap();
-
-    reaches_its_script(&lab, &guest, firmware);
+fn boots_by_http(lab: &Lab, guest: &Guest, firmware: Firmware) {
+    reaches_its_script(lab, guest, firmware);
     let events = lab.events().unwrap();
     let program = |what: &What| matches!(what, What::Fetch { file: FetchedFile::BootProgram, .. });
     assert!(events.iter().any(|event| program(&event.what)), "{events:?}");
@@ -73,15 +88,16 @@ fn reaches_its_script(lab: &Lab, guest: &Guest, firmware: Firmware) {
     .unwrap();
 }
 
-fn lab(arch: Arch) -> (Lab, Hardware) {
+fn lab(arch: Arch) -> Lab {
     let lab = Lab::start(Service::Ipv6, &images::supplies()).unwrap();
     let mut web = lab.target("web".parse().unwrap(), arch, MAC, images::name());
     web.ipv6 = ADDRESS.to_owned();
     lab.define(&web).unwrap();
-    let hardware = Hardware::new(arch, MAC, lab.link(MAC).unwrap()).unwrap().with_blank_disk(4).unwrap();
-    let hardware =
-        hardware.with_record(std::path::Path::new(&format!("/tmp/ip6-{}.pcap", std::process::id()))).unwrap();
-    (lab, hardware)
+    lab
+}
+
+fn hardware(lab: &Lab, arch: Arch) -> Hardware {
+    Hardware::new(arch, MAC, lab.link(MAC).unwrap()).unwrap().with_blank_disk(4).unwrap()
 }
 
 /// UEFI tries IPv4 first, and waits a minute for an answer; so does iPXE.

@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     fs,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -105,11 +105,14 @@ impl Lab {
     /// # Errors
     /// The server knows no address.
     pub fn login(&self, machine: &MachineStatus, link: &Link) -> Result<Login<'_>> {
-        let (address, port) = match link {
-            Link::Tap(_) => (machine.address.with_context(|| format!("{} has no address", machine.mac))?, 22),
-            Link::User { ssh_port, .. } => (Ipv4Addr::LOCALHOST, *ssh_port),
+        let (address, port): (IpAddr, _) = match link {
+            Link::Tap(_) => {
+                let address = machine.address.map(IpAddr::from).or(machine.ipv6.map(IpAddr::from));
+                (address.with_context(|| format!("{} has no address", machine.mac))?, 22)
+            }
+            Link::User { ssh_port, .. } => (Ipv4Addr::LOCALHOST.into(), *ssh_port),
         };
-        Ok(Login { user: USER, address: address.into(), port, key: &self.key })
+        Ok(Login { user: USER, address, port, key: &self.key })
     }
 
     /// The lab's network, where it has one of its own.

@@ -31,6 +31,8 @@ pub struct Subject<'a> {
     pub user: &'a UserName,
     /// Where the installed system says that it is up.
     pub up_url: &'a str,
+    /// Whether the lab's network has IPv6.
+    pub has_ipv6: bool,
 }
 
 impl Seed {
@@ -43,6 +45,7 @@ impl Seed {
             user => subject.user.as_str(),
             instance => subject.instance,
             up_url => subject.up_url,
+            has_ipv6 => subject.has_ipv6,
         };
         let CloudInit { user_data, vendor_data, network_config } = &subject.machine.cloud_init;
         Self {
@@ -176,9 +179,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn where_the_lab_has_ipv6_a_machine_asks_for_an_address_by_both_families() {
+        #[derive(Deserialize)]
+        struct Network {
+            ethernets: std::collections::BTreeMap<String, Interface>,
+        }
+        #[derive(Deserialize)]
+        struct Interface {
+            dhcp4: bool,
+            #[serde(default)]
+            dhcp6: bool,
+        }
+        let families = |has_ipv6| {
+            let (machine, user) = (machine(""), UserName::default());
+            let seed = Seed::new(Subject { has_ipv6, ..subject(&machine, &user) });
+            let read: Network = serde_saphyr::from_str(&seed.network_config).expect("YAML");
+            (read.ethernets["lab"].dhcp4, read.ethernets["lab"].dhcp6)
+        };
+
+        assert_eq!((families(false), families(true)), ((true, false), (true, true)));
+    }
+
     fn seed(machine: &Machine) -> Seed {
+        Seed::new(subject(machine, &UserName::default()))
+    }
+
+    fn subject<'a>(machine: &'a Machine, user: &'a UserName) -> Subject<'a> {
         let up_url = "http://10.77.0.1/machines/52:54:00:00:00:01/up";
-        Seed::new(Subject { machine, instance: "web-1", user: &UserName::default(), up_url })
+        Subject { machine, instance: "web-1", user, up_url, has_ipv6: false }
     }
 
     fn machine(ssh_key: &str) -> Machine {

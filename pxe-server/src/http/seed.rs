@@ -93,7 +93,7 @@ fn check_due(machine: &Machine, state: &State) -> Result<(), Refusal> {
 
 fn seed(machine: &Machine, instance: &str, state: &State) -> Seed {
     let up_url = state.base.up(machine.mac);
-    Seed::new(Subject { machine, instance, user: &state.user, up_url: &up_url })
+    Seed::new(Subject { machine, instance, user: &state.user, up_url: &up_url, has_ipv6: state.clients6.is_some() })
 }
 
 /// The name of the installation that is under way or was the last: by when its boot began.
