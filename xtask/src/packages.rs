@@ -95,6 +95,9 @@ pub(crate) const PEERS: &[Package] = &[
     package("nginx-light", "nginx"),
     package("udhcpc", "udhcpc"),
     package("isc-dhcp-client", "/usr/sbin/dhclient"),
+    // Installed, these serve nobody: without a configuration of the owner's neither has an interface.
+    package("isc-dhcp-server", "/usr/sbin/dhcpd"),
+    package("kea-dhcp4-server", "/usr/sbin/kea-dhcp4"),
 ];
 
 /// For an initial RAM file system.
