@@ -16,6 +16,7 @@ mod provisioner;
 mod report;
 mod services;
 mod site;
+mod storm;
 mod table;
 mod tftp;
 mod unpacked;
@@ -115,6 +116,14 @@ enum Bench {
         #[arg(long, default_value = "3", value_parser = clap::value_parser!(u8).range(1..=50))]
         runs: u8,
     },
+    /// A hundred machines at once, beside Kea, atftpd and nginx, and beside dnsmasq and nginx.
+    ///
+    /// Each gets an address, a boot program, a boot script and 60 MiB of image.
+    Storm {
+        /// How often each stack boots them.
+        #[arg(long, default_value = "5", value_parser = clap::value_parser!(u8).range(1..=50))]
+        runs: u8,
+    },
     /// Files by TFTP, beside atftpd, tftpd-hpa and dnsmasq.
     ///
     /// One client behind a way of 5 ms, and a hundred next door, with windows and without; all servers take turns.
@@ -142,6 +151,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
         Bench::Image { arch, runs } => Box::new(image::measure(arch, runs, &supplies)?),
         Bench::Install { arch, runs } => Box::new(install::measure(arch, runs, &supplies)?),
         Bench::Provisioner { arch, runs } => Box::new(provisioner::measure(arch, runs, &supplies)?),
+        Bench::Storm { runs } => Box::new(storm::measure(runs, &supplies)?),
         Bench::Tftp { runs } => Box::new(tftp::measure(runs, &supplies)?),
     };
     println!("{report}");
@@ -183,6 +193,11 @@ impl Bench {
                 packages::require(packages::IMAGE, consent)?;
                 supplies::gather_provisioners(&[*arch], &[*arch], consent)
             }
+            Self::Storm { .. } => {
+                packages::require(packages::PEERS, consent)?;
+                (dhcp::Peers::fetch()?, tftp::Peers::fetch()?);
+                supplies::gather(&[], consent)
+            }
             Self::Tftp { .. } => {
                 packages::require(packages::PEERS, consent)?;
                 tftp::Peers::fetch()?;
@@ -199,6 +214,7 @@ impl Bench {
             | Self::Footprint { .. }
             | Self::Http { .. }
             | Self::Install { .. }
+            | Self::Storm { .. }
             | Self::Tftp { .. } => true,
             Self::Image { .. } | Self::Provisioner { .. } => false,
         }

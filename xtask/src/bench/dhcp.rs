@@ -101,10 +101,10 @@ impl Kind {
         self != Self::Many || matches!(server, Server::Ours | Server::Kea)
     }
 
-    fn lot(self) -> Lot {
+    fn lot(self) -> Lot<'static> {
         let last = if self == Self::Many { Ipv4Addr::new(10, 77, 127, 250) } else { Ipv4Addr::new(10, 77, 15, 255) };
         let leases = if self == Self::New { Leases::OnDisk } else { Leases::Written };
-        Lot { pool: [Ipv4Addr::new(10, 77, 8, 0), last], leases }
+        Lot { pool: [Ipv4Addr::new(10, 77, 8, 0), last], leases, files: None }
     }
 
     fn load(self) -> Load {

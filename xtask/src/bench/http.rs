@@ -3,9 +3,9 @@
 //! Both serve the same bytes on the same interface, each at an address of its own, and take turns. A script is the server's own
 //! answer for one of ten and of ten thousand machines, told to its journal as a boot is; for nginx it is a file of that text.
 
-mod image;
+pub(crate) mod image;
 mod nginx;
-mod visitors;
+pub(crate) mod visitors;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

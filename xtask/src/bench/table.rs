@@ -124,7 +124,7 @@ impl Outcome for Table {
 
 /// How wide the first column is, and each that follows.
 const NAME: usize = 44;
-const CELL: usize = 15;
+const CELL: usize = 18;
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -192,9 +192,9 @@ mod tests {
                 "TFTP",
                 "Medians of 3; the machine's load was 0.5 before and 1.5 after.",
                 "",
-                "                                                       ours         theirs",
-                "lock-step, MiB/s                                      2.000          4.000  0.50 × theirs, at least 1: MISSED",
-                "                                                                            at most 2.5: holds",
+                "                                                          ours            theirs",
+                "lock-step, MiB/s                                         2.000             4.000  0.50 × theirs, at least 1: MISSED",
+                "                                                                                  at most 2.5: holds",
             ]
         );
     }

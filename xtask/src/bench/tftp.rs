@@ -5,8 +5,8 @@
 //! without any delay, which shows what a packet costs. What the way really takes is measured each time, as a relay in the bench
 //! is never as punctual as a wire.
 
-mod peers;
-mod readers;
+pub(crate) mod peers;
+pub(crate) mod readers;
 mod relay;
 
 use std::{

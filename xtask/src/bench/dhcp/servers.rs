@@ -35,10 +35,12 @@ pub(crate) enum Server {
 
 /// What a server gives, and what becomes of its leases.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lot {
+pub(crate) struct Lot<'a> {
     /// The first and the last address.
     pub(crate) pool: [Ipv4Addr; 2],
     pub(crate) leases: Leases,
+    /// What dnsmasq serves by TFTP as well.
+    pub(crate) files: Option<&'a Path>,
 }
 
 /// When an address is confirmed.
@@ -99,7 +101,7 @@ impl Peers {
     ///
     /// # Errors
     /// It does not; the message has the end of its log.
-    pub(crate) fn start(&self, server: Server, lot: &Lot, supplies: &Supplies, site: &Site) -> Result<Running> {
+    pub(crate) fn start(&self, server: Server, lot: &Lot<'_>, supplies: &Supplies, site: &Site) -> Result<Running> {
         let folder = tempfile::Builder::new().prefix("bench-dhcp-").tempdir_in(server.place(lot.leases)?)?;
         let log = folder.path().join("log");
         let output = File::create(&log)?;
@@ -119,7 +121,7 @@ impl Peers {
         Ok(Running { watched: Watched::new(process.id()), _process: process, _folder: folder })
     }
 
-    fn kea(&self, lot: &Lot, folder: &Path) -> Result<Command> {
+    fn kea(&self, lot: &Lot<'_>, folder: &Path) -> Result<Command> {
         let [first, last] = lot.pool;
         let options = [("routers", SERVER), ("domain-name-servers", SERVER)]
             .map(|(name, address)| serde_json::json!({ "name": name, "data": address.to_string() }));
@@ -147,7 +149,7 @@ impl Peers {
         Ok(command)
     }
 
-    fn isc(&self, lot: &Lot, folder: &Path) -> Result<Command> {
+    fn isc(&self, lot: &Lot<'_>, folder: &Path) -> Result<Command> {
         let [first, last] = lot.pool;
         let configuration = format!(
             "authoritative;
@@ -174,7 +176,7 @@ subnet 10.77.0.0 netmask {NETMASK} {{
 }
 
 /// Whatever else it serves is there too.
-fn ours(lot: &Lot, supplies: &Supplies, folder: &Path) -> Result<Command> {
+fn ours(lot: &Lot<'_>, supplies: &Supplies, folder: &Path) -> Result<Command> {
     let [first, last] = lot.pool;
     let durability = match lot.leases {
         Leases::Written => "buffered",
@@ -191,7 +193,7 @@ fn ours(lot: &Lot, supplies: &Supplies, folder: &Path) -> Result<Command> {
     Ok(command)
 }
 
-fn dnsmasq(lot: &Lot, folder: &Path) -> Command {
+fn dnsmasq(lot: &Lot<'_>, folder: &Path) -> Command {
     let [first, last] = lot.pool;
     let mut command = bound("dnsmasq");
     command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--group=", "--port=0"]);
@@ -200,6 +202,9 @@ fn dnsmasq(lot: &Lot, folder: &Path) -> Command {
     command.arg(format!("--dhcp-boot={BOOT_FILE}"));
     command.arg(format!("--dhcp-leasefile={}", folder.join("leases").display()));
     command.arg(format!("--log-facility={}", folder.join("dnsmasq.log").display()));
+    if let Some(files) = lot.files {
+        command.args(["--enable-tftp", "--tftp-max=256", &format!("--tftp-root={}", files.display())]);
+    }
     command
 }
 

@@ -9,12 +9,12 @@ use tempfile::TempDir;
 use crate::workspace;
 
 /// The folder of images with this one in it; gone when this is dropped.
-pub(super) struct Image {
+pub(crate) struct Image {
     folder: TempDir,
 }
 
 /// What definitions call it.
-pub(super) const NAME: &str = "bench";
+pub(crate) const NAME: &str = "bench";
 
 const LONG_FILE: &str = "initrd.img";
 
@@ -23,7 +23,7 @@ impl Image {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(super) fn new(bytes: usize) -> Result<Self> {
+    pub(crate) fn new(bytes: usize) -> Result<Self> {
         // Not where the system keeps temporary files: that may be memory, and images are on disks.
         let place = workspace().join("target");
         fs::create_dir_all(&place)?;
@@ -49,12 +49,12 @@ impl Image {
         Ok(Self { folder })
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// Where the long file is found by HTTP.
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/images/{NAME}/x86_64/{LONG_FILE}")
     }
 }

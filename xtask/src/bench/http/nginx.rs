@@ -39,7 +39,7 @@ impl Nginx {
     }
 
     /// The process that started nginx.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 

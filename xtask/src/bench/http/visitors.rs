@@ -21,25 +21,25 @@ use nix::{
 
 /// Who asks for what.
 #[derive(Clone, Debug)]
-pub(super) struct Visit {
-    pub(super) from: Ipv4Addr,
-    pub(super) path: String,
+pub(crate) struct Visit {
+    pub(crate) from: Ipv4Addr,
+    pub(crate) path: String,
 }
 
 /// What came back.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answers {
-    pub(super) count: usize,
+pub(crate) struct Answers {
+    pub(crate) count: usize,
     /// Of bodies.
-    pub(super) bytes: u64,
-    pub(super) elapsed: Duration,
+    pub(crate) bytes: u64,
+    pub(crate) elapsed: Duration,
 }
 
 /// Has every visitor ask this often, one time after the other on one connection.
 ///
 /// # Errors
 /// An answer is no success, or a connection ends early.
-pub(super) fn ask(server: SocketAddr, visits: &[Visit], each: usize) -> Result<Answers> {
+pub(crate) fn ask(server: SocketAddr, visits: &[Visit], each: usize) -> Result<Answers> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let mut visitors = Vec::new();
     for (number, visit) in visits.iter().enumerate() {

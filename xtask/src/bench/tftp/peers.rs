@@ -11,10 +11,10 @@ use crate::bench::unpacked::Unpacked;
 pub(crate) struct Peers(Unpacked);
 
 /// A server that runs.
-pub(super) struct Peer {
-    pub(super) name: &'static str,
-    pub(super) address: SocketAddr,
-    pub(super) process: Process,
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
+    pub(crate) address: SocketAddr,
+    pub(crate) process: Process,
 }
 
 impl Peers {
@@ -30,7 +30,7 @@ impl Peers {
     ///
     /// # Errors
     /// It does not start.
-    pub(super) fn start(&self, name: &'static str, address: SocketAddr, folder: &Path) -> Result<Peer> {
+    pub(crate) fn start(&self, name: &'static str, address: SocketAddr, folder: &Path) -> Result<Peer> {
         let (ip, port, folder) = (address.ip().to_string(), address.port().to_string(), folder.display().to_string());
         let mut command = match name {
             // As many threads as there may be clients, and no log: ours says one line of each transfer.
@@ -67,7 +67,7 @@ impl Peers {
 }
 
 /// What is served: a folder that a server of any user may read.
-pub(super) fn folder(file: &str, contents: &[u8]) -> Result<tempfile::TempDir> {
+pub(crate) fn folder(file: &str, contents: &[u8]) -> Result<tempfile::TempDir> {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::Builder::new().prefix("pvmlab-tftp-").tempdir()?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;

@@ -17,49 +17,49 @@ use crate::bench::burst::{Burst, SLOT};
 
 /// What is to be read.
 #[derive(Clone, Debug)]
-pub(super) struct Load {
+pub(crate) struct Load {
     /// Where requests go.
-    pub(super) server: SocketAddr,
+    pub(crate) server: SocketAddr,
     /// The name of the file.
-    pub(super) file: &'static str,
+    pub(crate) file: &'static str,
     /// Its length.
-    pub(super) length: u64,
+    pub(crate) length: u64,
     /// Packets in flight; 1 asks for no window.
-    pub(super) window: u16,
+    pub(crate) window: u16,
     /// The clients' addresses.
-    pub(super) clients: Vec<Ipv4Addr>,
+    pub(crate) clients: Vec<Ipv4Addr>,
     /// How often each reads the file, one after the other.
-    pub(super) files_each: usize,
+    pub(crate) files_each: usize,
     /// When to break off.
-    pub(super) limit: Duration,
+    pub(crate) limit: Duration,
 }
 
 /// What came of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Arrived {
+pub(crate) struct Arrived {
     /// Of files.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// From the first server's answer until the last byte.
-    pub(super) elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// Packets that a client had to send again, because nothing came.
-    pub(super) resent: u64,
+    pub(crate) resent: u64,
 }
 
 impl Arrived {
     /// In MiB/s.
-    pub(super) fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.bytes as f64 / f64::from(1 << 20) / self.elapsed.as_secs_f64()
     }
 }
 
 /// Octets of file in a packet: the most that Ethernet carries in one piece.
-pub(super) const BLOCK_SIZE: u64 = 1468;
+pub(crate) const BLOCK_SIZE: u64 = 1468;
 
 /// Reads.
 ///
 /// # Errors
 /// A server refuses, breaks the protocol, or sends a file of another length.
-pub(super) fn read(load: &Load) -> Result<Arrived> {
+pub(crate) fn read(load: &Load) -> Result<Arrived> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let mut burst = Burst::new();
     let mut readers = Vec::new();
