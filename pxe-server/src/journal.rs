@@ -17,7 +17,7 @@ use lab_model::{Event, Inventory, MacAddr, What};
 use pxe_proto::boot::Timelines;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 use self::file::EventFile;
@@ -35,8 +35,7 @@ pub(crate) struct Journal {
 pub(crate) struct Writer {
     events: mpsc::Receiver<Event>,
     recorded: broadcast::Sender<Arc<Event>>,
-    timelines: Timelines,
-    published: watch::Sender<Arc<Timelines>>,
+    timelines: watch::Sender<Arc<Timelines>>,
     inventory: watch::Receiver<Arc<Inventory>>,
     dropped: Arc<AtomicU64>,
     files: Files,
@@ -58,6 +57,8 @@ const FILE_BYTES: u64 = 1 << 20;
 const STRANGERS_FILE_BYTES: u64 = 256 << 10;
 /// The name of their file, beside the other.
 const STRANGERS: &str = "strangers.jsonl";
+/// How long a file is left alone after it was written to: many events have one write, one event has it at once.
+const REST: Duration = Duration::from_millis(10);
 /// How long a disk that refused is left alone, where no new event asks for it.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -77,10 +78,10 @@ pub(crate) fn open(path: &Path, inventory: watch::Receiver<Arc<Inventory>>) -> a
     events.iter().for_each(|event| timelines.record(event));
     let (events, received) = mpsc::channel(QUEUE);
     let (recorded, _) = broadcast::channel(FOLLOWER_QUEUE);
-    let (published, shown) = watch::channel(Arc::new(timelines.clone()));
+    let (timelines, shown) = watch::channel(Arc::new(timelines));
     let dropped = Arc::new(AtomicU64::new(0));
     let journal = Journal { events, recorded: recorded.clone(), timelines: shown, dropped: dropped.clone() };
-    Ok((journal, Writer { events: received, recorded, timelines, published, inventory, dropped, files }))
+    Ok((journal, Writer { events: received, recorded, timelines, inventory, dropped, files }))
 }
 
 impl Journal {
@@ -109,13 +110,18 @@ impl Writer {
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::new();
         let mut failing = false;
+        let mut rested = Instant::now();
         loop {
             let events = self.events.recv_many(&mut batch, QUEUE);
-            let ended = match self.files.are_behind() {
-                true => timeout(RETRY, events).await == Ok(0),
-                false => events.await == 0,
+            let ended = match (self.files.are_behind(), failing) {
+                (true, true) => timeout(RETRY, events).await == Ok(0),
+                (true, false) => timeout_at(rested, events).await == Ok(0),
+                (false, _) => events.await == 0,
             };
             self.take_up(&mut batch);
+            if !ended && !failing && Instant::now() < rested {
+                continue;
+            }
             let mut files = self.files;
             let write = move || {
                 let written = files.write();
@@ -131,6 +137,7 @@ impl Writer {
                 Err(_) | Ok(()) => {}
             }
             failing = written.is_err();
+            rested = Instant::now() + REST;
             match self.dropped.swap(0, Ordering::Relaxed) {
                 0 => {}
                 count => warn!(count, "events were dropped: they came faster than they could be written"),
@@ -152,10 +159,13 @@ impl Writer {
         }
         for event in batch.iter_mut() {
             event.machine = self.inventory.borrow().by_mac(event.mac).map(|machine| machine.name.clone());
-            self.timelines.record(event);
             self.dropped.fetch_add(self.files.push(event), Ordering::Relaxed);
         }
-        self.published.send_replace(Arc::new(self.timelines.clone()));
+        self.timelines.send_modify(|timelines| {
+            // Copied only where somebody still looks at a snapshot: there are as many timelines as machines.
+            let timelines = Arc::make_mut(timelines);
+            batch.iter().for_each(|event| timelines.record(event));
+        });
         for event in batch.drain(..) {
             // Nobody follows: nothing to do.
             let _ = self.recorded.send(Arc::new(event));

@@ -91,7 +91,7 @@ impl Rivals {
 impl Watch {
     /// Listens on the clients' port; `None` where a client on this machine has it.
     pub(crate) fn bind(rivals: &Rivals, interface: &Interface) -> Option<Self> {
-        match DhcpSocket::bind_client(interface) {
+        match DhcpSocket::bind_client(interface, rivals.own) {
             Ok(socket) => Some(Self { rivals: rivals.clone(), socket }),
             Err(error) => {
                 info!("other DHCP servers are known only by the machines that choose them: {error:#}");

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use nix::libc::{in_addr, in_pktinfo};
 use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockFilter, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
 
 use crate::interface::Interface;
@@ -33,12 +33,14 @@ impl DhcpSocket {
         Self::bind_port(DHCP_SERVER, interface, source)
     }
 
-    /// Binds port 68 on the lab's interface, to hear what servers say to clients.
+    /// Binds port 68 on the lab's interface, to hear what servers other than `own` say to clients.
     ///
     /// # Errors
     /// Those of [`DhcpSocket::bind`].
-    pub(super) fn bind_client(interface: &Interface) -> anyhow::Result<Self> {
-        Self::bind_port(DHCP_CLIENT, interface, Ipv4Addr::UNSPECIFIED)
+    pub(super) fn bind_client(interface: &Interface, own: Ipv4Addr) -> anyhow::Result<Self> {
+        let bound = Self::bind_port(DHCP_CLIENT, interface, Ipv4Addr::UNSPECIFIED)?;
+        SockRef::from(&bound.socket).attach_filter(&all_but(own))?;
+        Ok(bound)
     }
 
     fn bind_port(port: u16, interface: &Interface, source: Ipv4Addr) -> anyhow::Result<Self> {
@@ -93,6 +95,22 @@ impl DhcpSocket {
         );
         Ok(sent.map(drop)?)
     }
+}
+
+/// What the kernel does with each datagram for a socket, before anybody is woken for it (Linux's
+/// Documentation/networking/filter.rst): those from `sender` are dropped. Our own broadcasts come back to this machine as
+/// well, one for nearly every reply.
+fn all_but(sender: Ipv4Addr) -> [SockFilter; 4] {
+    /// RFC 791 §3.1, the source address; from the network header on, as the kernel counts with `SKF_NET_OFF`.
+    const SOURCE: u32 = (-0x10_0000_i32 + 12).cast_unsigned();
+    let step = |code, (jt, jf), k| SockFilter::new(code, jt, jf, k);
+    [
+        // BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_RET | BPF_K.
+        step(0x20, (0, 0), SOURCE),
+        step(0x15, (0, 1), sender.to_bits()),
+        step(0x06, (0, 0), 0),
+        step(0x06, (0, 0), u32::MAX),
+    ]
 }
 
 /// An IPv4 socket hears from IPv4 addresses only.
