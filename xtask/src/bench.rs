@@ -195,7 +195,8 @@ impl Bench {
             }
             Self::Storm { .. } => {
                 packages::require(packages::PEERS, consent)?;
-                (dhcp::Peers::fetch()?, tftp::Peers::fetch()?);
+                dhcp::Peers::fetch()?;
+                tftp::Peers::fetch()?;
                 supplies::gather(&[], consent)
             }
             Self::Tftp { .. } => {
