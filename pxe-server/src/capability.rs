@@ -11,7 +11,7 @@ pub(crate) enum Capability {
     NetBindService,
     /// The kernel's table of neighbours, nftables, and its switches for forwarding.
     NetAdmin,
-    /// ICMPv6, for router advertisements.
+    /// ICMPv6, for router advertisements, and ARP, to ask whether somebody has an address.
     NetRaw,
 }
 

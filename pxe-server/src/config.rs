@@ -21,7 +21,7 @@ use toml::Spanned;
 pub(crate) use self::class::ClassSection;
 pub(crate) use self::subnet::SubnetSection;
 pub(crate) use self::value::{AddressRange, AddressRanges, InterfaceName, Levels, NameServer, Router};
-use self::value::{Count, Mtu, Port, RouterLifetime, Seconds};
+use self::value::{Count, Milliseconds, Mtu, Port, RouterLifetime, Seconds};
 use crate::tftp::Ports;
 
 /// A configuration file.
@@ -94,6 +94,8 @@ pub(crate) struct DhcpSection {
     pub(crate) dns: Option<Vec<Ipv4Addr>>,
     /// Whether a client with an address from elsewhere is refused it: right where no other DHCP server answers.
     pub(crate) authoritative: bool,
+    /// How long an answer is waited for after asking whether somebody has an address; 0: nobody is asked.
+    pub(crate) probe_milliseconds: Milliseconds,
     /// When a lease counts as written.
     pub(crate) durability: Durability,
     /// What else machines are told.
@@ -332,6 +334,8 @@ impl Default for DhcpSection {
             router: None,
             dns: None,
             authoritative: true,
+            // Less than any client waits before it asks again: iPXE does after one second, EDK2 after four.
+            probe_milliseconds: Milliseconds(400),
             durability: Durability::Synced,
             options: Settings::default(),
             subnet: Vec::new(),

@@ -1,22 +1,26 @@
 //! The DHCP service: the socket and the lease journal around the decisions of `pxe_proto::dhcp`.
 //!
 //! One task owns the engine. It takes all datagrams that are there, decides about each ([`desk`]), sends what promises
-//! nothing, has all leases written with one wait for the disk, and only then sends what promises an address ([`link`]).
+//! nothing, asks the link about addresses that are new to a client ([`prober`]), has all leases written with one wait for the disk, and only then sends what promises an address ([`link`]).
 //!
 //! Deliberately not here: who gets which address, and what a reply says.
 
+mod arp;
 mod clients;
 mod desk;
 mod link;
+mod prober;
 mod rivals;
 mod socket;
 
+use std::future::pending;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lab_model::Inventory;
 use pxe_proto::boot::Profiles;
-use pxe_proto::dhcp::Engine;
+use pxe_proto::dhcp::{Engine, Verdict};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +29,7 @@ use tracing::{error, warn};
 pub(crate) use self::clients::Clients;
 use self::desk::{Batch, Decision, Desk};
 pub(crate) use self::link::Link;
+pub(crate) use self::prober::Prober;
 pub(crate) use self::rivals::{Rivals, Watch};
 pub(crate) use self::socket::DhcpSocket;
 use crate::journal::Journal;
@@ -36,6 +41,7 @@ pub(crate) struct Server {
     desk: Desk,
     leases: Keeper,
     link: Link,
+    prober: Option<Prober>,
     journal: Journal,
     clients: watch::Sender<Clients>,
 }
@@ -50,7 +56,7 @@ impl Server {
     pub(crate) fn new(
         engine: Engine,
         leases: Keeper,
-        link: Link,
+        (link, prober): (Link, Option<Prober>),
         inventory: watch::Receiver<Arc<Inventory>>,
         profiles: watch::Receiver<Arc<Profiles>>,
         journal: Journal,
@@ -61,6 +67,7 @@ impl Server {
             desk: Desk::new(engine, inventory, profiles),
             leases,
             link,
+            prober,
             journal,
             clients: watch::Sender::new(clients),
         }
@@ -78,32 +85,41 @@ impl Server {
 
     /// Answers until the token is cancelled; then every lease is on disk.
     pub(crate) async fn run(self, mut pulse: Pulse, shutdown: CancellationToken) {
-        let Self { mut desk, mut leases, link, journal, clients } = self;
+        let Self { mut desk, mut leases, link, mut prober, journal, clients } = self;
         let mut buffer = [0; DATAGRAM];
         loop {
-            let received = tokio::select! {
+            let mut batch = Batch::default();
+            tokio::select! {
+                // What somebody has said of an address counts before what a client makes of the offer.
+                biased;
                 () = shutdown.cancelled() => break,
                 () = pulse.answer() => continue,
-                received = link.socket.receive(&mut buffer) => received,
-            };
-            let (length, sender) = match received {
-                Ok(received) => received,
-                Err(error) => {
-                    warn!(%error, "receiving DHCP requests");
-                    sleep(REST).await;
-                    continue;
+                (address, verdict) = next_verdict(&mut prober) => {
+                    desk.catch_up();
+                    desk.conclude(address, verdict, &mut batch);
                 }
-            };
-            desk.catch_up();
-            let mut batch = Batch::default();
-            desk.decide(&buffer[..length], sender, &mut batch);
+                received = link.socket.receive(&mut buffer) => match received {
+                    Ok((length, sender)) => {
+                        desk.catch_up();
+                        desk.decide(&buffer[..length], sender, &mut batch);
+                    }
+                    Err(error) => {
+                        warn!(%error, "receiving DHCP requests");
+                        sleep(REST).await;
+                        continue;
+                    }
+                },
+            }
             while batch.has_room()
                 && let Ok((length, sender)) = link.socket.try_receive(&mut buffer)
             {
                 desk.decide(&buffer[..length], sender, &mut batch);
             }
 
-            let Batch { replies, leases: wanted, promises, .. } = batch;
+            let Batch { replies, probes, leases: wanted, promises, .. } = batch;
+            if let Some(prober) = &mut prober {
+                probes.into_iter().for_each(|address| prober.ask(address));
+            }
             deliver(replies, &link, &journal).await;
             if wanted.is_empty() {
                 continue;
@@ -119,6 +135,14 @@ impl Server {
         }
         desk.say_what_was_ignored();
         leases.close().await;
+    }
+}
+
+/// The next verdict of the prober; none ever where there is no prober.
+async fn next_verdict(prober: &mut Option<Prober>) -> (Ipv4Addr, Verdict) {
+    match prober {
+        Some(prober) => prober.verdict().await,
+        None => pending().await,
     }
 }
 

@@ -73,8 +73,9 @@ impl Lab {
         Ok(Self { server, pool, router, relayed, classes, base_url: config.http.base_url })
     }
 
-    /// What the DHCP engine is told; `base` is how machines reach the HTTP server.
-    pub(crate) fn engine(&self, config: &Config, base: BaseUrl) -> dhcp::Config {
+    /// What the DHCP engine is told; `base` is how machines reach the HTTP server, `probe` whether the link can be asked who has an
+    /// address.
+    pub(crate) fn engine(&self, config: &Config, base: BaseUrl, probe: bool) -> dhcp::Config {
         let lab = dhcp::Subnet {
             network: self.server,
             pool: self.pool.ranges(),
@@ -92,6 +93,7 @@ impl Lab {
             offer_hold: OFFER_HOLD,
             decline_hold: DECLINE_HOLD,
             authoritative: config.dhcp.authoritative,
+            probe,
             base,
         }
     }

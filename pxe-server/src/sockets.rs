@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use pxe_proto::tftp::Limits;
 use socket2::{Domain, Socket, Type};
@@ -13,7 +14,7 @@ use tracing::{info, warn};
 use crate::capability::{Capability, REMEDY};
 use crate::config::{Config, TftpSection};
 use crate::daemon::Services;
-use crate::dhcp::{DhcpSocket, Link};
+use crate::dhcp::{DhcpSocket, Link, Prober};
 use crate::dhcp6::Dhcp6Socket;
 use crate::dns;
 use crate::interface::{Changes, Interface, Netlink};
@@ -40,6 +41,8 @@ pub(crate) struct Bound {
 pub(crate) struct Lan {
     /// Where DHCP is served.
     pub(crate) link: Link,
+    /// Where is asked who has an address, if it can be.
+    pub(crate) prober: Option<Prober>,
     /// Where TFTP is served.
     pub(crate) tftp: tftp::Server,
     /// Where names are answered, and which; nothing where they are not.
@@ -134,11 +137,12 @@ impl Lan {
             );
         }
         let link = Link::new(socket, introduces.then_some(netlink), interface);
+        let prober = prober(config, interface);
         let ipv6 = Lab6::new(config, interface)?;
         let dns = dns::Plan::new(config, lab, ipv6.as_ref())?;
         let dns = dns.map(|plan| anyhow::Ok((plan, dns::Sockets::bind(interface, server)?))).transpose()?;
         let ipv6 = ipv6.map(|lab| Lan6::bind(config, lab, interface)).transpose()?;
-        Ok(Self { link, tftp, dns, interface: interface.clone(), ipv6 })
+        Ok(Self { link, prober, tftp, dns, interface: interface.clone(), ipv6 })
     }
 }
 
@@ -155,6 +159,26 @@ impl Lan6 {
         let tftp = tftp::Server::bind(tftp).map_err(|error| explain(error, Protocol::Udp, port))?;
         let http = bind_http(server, config.http.port.0)?;
         Ok(Self { lab, radv, dhcp6, tftp, http })
+    }
+}
+
+/// Where is asked who has an address; that it cannot be is no reason to serve nothing.
+fn prober(config: &Config, interface: &Interface) -> Option<Prober> {
+    let wait = Duration::from_millis(config.dhcp.probe_milliseconds.0.into());
+    if wait.is_zero() {
+        return None;
+    }
+    let offered = "addresses are offered without asking whether somebody has them";
+    if !Capability::NetRaw.is_held() {
+        warn!("this process lacks {}: {offered}; to change that, {REMEDY}", Capability::NetRaw);
+        return None;
+    }
+    match Prober::open(interface, wait) {
+        Ok(prober) => Some(prober),
+        Err(error) => {
+            warn!("{offered}: {error:#}");
+            None
+        }
     }
 }
 

@@ -46,6 +46,10 @@ pub(crate) struct Port(pub(crate) u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seconds(pub(crate) u32);
 
+/// How long an answer is waited for, at most one second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Milliseconds(pub(crate) u16);
+
 /// How long machines get out by a router, in seconds (RFC 4861 §6.2.1); 0: not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RouterLifetime(pub(crate) u16);
@@ -251,6 +255,12 @@ impl<'de> Deserialize<'de> for Port {
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Whole { range: 1..=i64::MAX, what: "a number of seconds above zero" }.read(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Milliseconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Whole { range: 0..=1000, what: "a number of milliseconds from 0 to 1000" }.read(deserializer).map(Self)
     }
 }
 

@@ -35,10 +35,10 @@ impl Start<'_> {
     /// # Errors
     /// The kernel refuses NAT, or leases cannot be read.
     pub(super) fn ipv4(&mut self, lan: Lan) -> anyhow::Result<Served> {
-        let Lan { link, tftp, dns, interface, ipv6 } = lan;
+        let Lan { link, prober, tftp, dns, interface, ipv6 } = lan;
         self.nat(&interface)?;
         let rivals = self.config.dhcp.authoritative.then(|| Rivals::new(self.lab.server.address()));
-        let clients = self.dhcp(link, rivals.as_ref(), &interface)?;
+        let clients = self.dhcp((link, prober), rivals.as_ref(), &interface)?;
         let names = dns.map(|(plan, sockets)| self.dns(&plan, sockets, clients.clone()));
         self.tftp(tftp, clients.clone());
         let watched = interface.clone();
@@ -59,17 +59,17 @@ impl Start<'_> {
 
     fn dhcp(
         &mut self,
-        link: dhcp::Link,
+        (link, prober): (dhcp::Link, Option<dhcp::Prober>),
         rivals: Option<&Rivals>,
         interface: &Interface,
     ) -> anyhow::Result<watch::Receiver<Clients>> {
         let Self { config, lab, url, state, known, tasks } = self;
         let (leases, kept) = Leases::open(&state.leases(), config.dhcp.durability)?;
-        let mut engine = Engine::new(lab.engine(config, *url), known.inventory.borrow().clone());
+        let mut engine = Engine::new(lab.engine(config, *url, prober.is_some()), known.inventory.borrow().clone());
         kept.into_iter().for_each(|lease| engine.restore(lease));
         let keeper = Keeper::start(leases)?;
         let (inventory, profiles) = (known.inventory.clone(), known.profiles.clone());
-        let mut server = dhcp::Server::new(engine, keeper, link, inventory, profiles, known.journal.clone());
+        let mut server = dhcp::Server::new(engine, keeper, (link, prober), inventory, profiles, known.journal.clone());
         if let Some(rivals) = rivals {
             server.report_rivals(rivals.clone());
             if let Some(watch) = dhcp::Watch::bind(rivals, interface) {

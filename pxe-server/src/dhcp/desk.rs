@@ -1,18 +1,19 @@
 //! Decides about datagrams, counts the ignored ones, and says what it decided.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lab_model::{Inventory, MacAddr, What};
 use pxe_proto::boot::Profiles;
-use pxe_proto::dhcp::{Action, Change, Engine, Ignored, LeaseRecord, Reply, ReplyKind, Request};
+use pxe_proto::dhcp::{Action, Change, Engine, Ignored, LeaseRecord, Reply, ReplyKind, Request, Verdict};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::rivals::Rivals;
+use super::socket::DHCP_CLIENT;
 
 /// The engine, with the inventory and the profiles that it works from.
 pub(super) struct Desk {
@@ -29,6 +30,8 @@ pub(super) struct Batch {
     decided: usize,
     /// What is carried out at once: it promises nothing.
     pub(super) replies: Vec<Decision>,
+    /// What the link is asked about.
+    pub(super) probes: Vec<Ipv4Addr>,
     /// What must be on disk before a promise is made.
     pub(super) leases: Vec<LeaseRecord>,
     /// What is carried out then.
@@ -91,16 +94,39 @@ impl Desk {
     pub(super) fn decide(&mut self, datagram: &[u8], sender: SocketAddrV4, batch: &mut Batch) {
         batch.decided += 1;
         let action = Request::parse(datagram).map(|request| self.engine.handle(&request, SystemTime::now()));
+        self.act(action.unwrap_or_else(Action::Ignore), sender, batch);
+    }
+
+    /// Decides what follows from what the link was asked.
+    pub(super) fn conclude(&mut self, address: Ipv4Addr, verdict: Verdict, batch: &mut Batch) {
+        // As the client that waits sent its request, which is on this link and has no address.
+        let sender = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, DHCP_CLIENT);
+        for action in self.engine.handle_probe(address, verdict, SystemTime::now()) {
+            if let (Action::Record(change), Verdict::Taken(holder)) = (&action, verdict) {
+                let mac = change.lease.mac;
+                warn!(
+                    machine = self.name(mac), %mac, %address, %holder,
+                    "an address is in use by a host that did not ask for it: it is given to nobody for now; \
+                     stop that host, or take the address out of `pool`, or out of the machine's definition"
+                );
+            }
+            self.act(action, sender, batch);
+        }
+    }
+
+    fn act(&mut self, action: Action, sender: SocketAddrV4, batch: &mut Batch) {
         match action {
-            Err(reason) | Ok(Action::Ignore(reason)) => self.ignore(&reason, sender),
-            Ok(Action::Record(change)) => {
+            Action::Ignore(reason) => self.ignore(&reason, sender),
+            Action::Probe(address) => batch.probes.push(address),
+            Action::Record(change) => {
                 let LeaseRecord { mac, address, state, .. } = &change.lease;
                 info!(machine = self.name(*mac), %mac, %address, ?state, "lease ended");
                 let Change { lease, event } = *change;
                 batch.leases.push(lease);
                 batch.promises.push(Decision { event, reply: None });
             }
-            Ok(Action::Reply(mut reply)) => {
+            Action::Reply(mut reply) => {
+                batch.probes.extend(reply.probe);
                 self.log(&reply);
                 let (event, lease) = (reply.event.take(), reply.commit.take());
                 let decision = Decision { event, reply: Some(reply) };

@@ -8,6 +8,7 @@
 mod addresses;
 mod check;
 mod client;
+mod conflicts;
 mod definitions;
 mod dns;
 mod http_only;
@@ -18,4 +19,5 @@ mod relays;
 mod rivals;
 mod server;
 mod start;
+mod udhcpc;
 mod unit;

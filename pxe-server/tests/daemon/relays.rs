@@ -1,13 +1,13 @@
 //! Machines behind a relay agent: dnsmasq's relay and BusyBox's client, each on a host of its own.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use lab_tests::process::{Process, bound, run};
 use lab_tests::{Host, Namespace};
 
 use crate::server::{ON_THE_BRIDGE, Server, definition};
+use crate::udhcpc::Udhcpc;
 
 #[test]
 fn a_machine_behind_a_relay_gets_its_subnets_address_and_renews_it_by_itself() {
@@ -15,7 +15,7 @@ fn a_machine_behind_a_relay_gets_its_subnets_address_and_renews_it_by_itself() {
     let mut server = Server::configured(&format!("{ON_THE_BRIDGE}{NORTH}"));
     server.start();
 
-    let client = namespace.client(&server);
+    let client = Udhcpc::start(&namespace.machine, &server, &[]);
 
     let bound = server.wait_for("client.log", "bound ");
     assert!(
@@ -40,7 +40,7 @@ fn a_definition_may_have_an_address_behind_a_relay_and_nowhere_else() {
     server.define("db.toml", &definition("db", 2, "10.79.0.9"));
     server.start();
 
-    let _client = namespace.client(&server);
+    let _client = Udhcpc::start(&namespace.machine, &server, &[]);
 
     server.wait_for("client.log", "bound 10.78.0.9 ");
     let expected = "expected one of 10.77.0.1 to 10.77.0.254 or 10.78.0.1 to 10.78.0.254";
@@ -53,7 +53,7 @@ fn a_relay_of_an_unknown_network_is_told_to_the_owner() {
     let mut server = Server::configured(ON_THE_BRIDGE);
     server.start();
 
-    let _client = namespace.client(&server);
+    let _client = Udhcpc::start(&namespace.machine, &server, &[]);
 
     server.wait_for_log("relayed by 10.78.0.1, which is on no subnet of the configuration");
 }
@@ -89,36 +89,5 @@ impl Network {
             Process::start("dnsmasq", &mut relay).expect("install the package dnsmasq-base")
         });
         Self { machine, _relay: relay.unwrap(), _router: router, _namespace: namespace }
-    }
-
-    /// Starts the machine's DHCP client, which writes what becomes of it beside the server's files.
-    fn client(&self, server: &Server) -> Client {
-        let (log, script) = (server.path("client.log"), server.path("client.sh"));
-        // An address that the machine has it can also renew from.
-        let text = format!(
-            "#!/bin/sh\n\
-             case $1 in deconfig) ip address flush dev $interface;; esac\n\
-             [ -z \"$ip\" ] || ip address replace $ip/$mask broadcast + dev $interface\n\
-             [ -z \"$router\" ] || ip route replace default via $router\n\
-             echo $1 $ip $subnet router=$router server=$serverid domain=$domain lease=$lease >> {}\n",
-            log.display()
-        );
-        fs::write(&script, text).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        let process = self.machine.run(move || {
-            let mut client = bound("udhcpc");
-            client.args(["-f", "-i", "eth0", "-t", "60", "-T", "1", "-s"]).arg(script);
-            client.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            Process::start("udhcpc", &mut client).expect("install the package udhcpc")
-        });
-        Client(process.unwrap())
-    }
-}
-
-struct Client(Process);
-
-impl Client {
-    fn signal(&self, signal: &str) {
-        run("kill", &[&format!("-{signal}"), &self.0.id().to_string()]).unwrap();
     }
 }

@@ -26,6 +26,9 @@ pub struct Config {
     pub decline_hold: Duration,
     /// Whether this is the networks' only DHCP server, which says no to a client that has its address from elsewhere.
     pub authoritative: bool,
+    /// Whether the link is asked, before an address is offered to a client that is new to it, if somebody has it (RFC 2131 §3.1,
+    /// step 2). Whoever says yes has to answer each [`super::Action::Probe`].
+    pub probe: bool,
     /// Where boot programs fetch from.
     pub base: BaseUrl,
 }

@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 use lab_model::{Inventory, MacAddr, Machine, What};
 
 use super::boot_file::BootFile;
+use super::probes::{Probe, Probes};
 use super::reply::{self, Parameters};
 use super::segment::{Applicant, Segment};
 use super::{
-    Class, Config, Destination, Ignored, LeaseRecord, Refusal, Reply, ReplyKind, Request, RequestKind, Subnet,
+    Class, Config, Destination, Ignored, LeaseRecord, Refusal, Reply, ReplyKind, Request, RequestKind, Subnet, Verdict,
 };
 use crate::boot::{self, Boot, Profiles};
 
@@ -19,6 +20,8 @@ use crate::boot::{self, Boot, Profiles};
 /// - A machine's reservation goes before everything else. While somebody else still has the address, or it is on
 ///   probation, the machine gets one from the pool: it is to boot, and moves when it next asks.
 /// - An address is kept from the offer on, so that no two clients are ever offered the same.
+/// - An address that is new to a client is offered when nobody on the link says that it is theirs; one that is reserved for the
+///   client is offered at once, and taken back if somebody says so later. Nobody waits for another's probe.
 /// - When a reservation changes, the old lease ends with a DHCPNAK as soon as its holder asks to prolong it. Nobody else
 ///   gets the address before that lease has ended, or its holder has taken another.
 /// - A client that a lone (authoritative) server does not know keeps the address it has, if it could be given that
@@ -31,6 +34,7 @@ pub struct Engine {
     profiles: Arc<Profiles>,
     /// The server's own link first.
     segments: Vec<Segment>,
+    probes: Probes,
 }
 
 /// What is to be done about a request.
@@ -40,6 +44,9 @@ pub enum Action {
     Reply(Box<Reply>),
     /// Keep this: the client gave an address back, or declined it. Nothing is sent.
     Record(Box<Change>),
+    /// Ask the link whether somebody has this address, and tell [`Engine::handle_probe`] what came of it, before the client asks
+    /// again if possible. Nothing is sent to the client yet.
+    Probe(Ipv4Addr),
     /// Count it.
     Ignore(Ignored),
 }
@@ -84,6 +91,8 @@ struct Grant {
     commit: Option<LeaseRecord>,
     /// Whether the machine's boot got further by it.
     is_told: bool,
+    /// Whether the link is asked about it meanwhile.
+    is_probed: bool,
 }
 
 impl Engine {
@@ -91,7 +100,8 @@ impl Engine {
     pub fn new(config: Config, inventory: Arc<Inventory>) -> Self {
         let subnets = [&config.lab].into_iter().chain(&config.relayed);
         let segments = subnets.map(|subnet| Segment::new(subnet.clone(), &config.classes, config.server)).collect();
-        let mut engine = Self { config, inventory: Arc::default(), profiles: Arc::default(), segments };
+        let mut engine =
+            Self { config, inventory: Arc::default(), profiles: Arc::default(), segments, probes: Probes::default() };
         engine.set_inventory(inventory);
         engine
     }
@@ -105,8 +115,31 @@ impl Engine {
 
     /// Decides what is done about a request that arrived `now`.
     pub fn handle(&mut self, request: &Request, now: SystemTime) -> Action {
-        self.segments.iter_mut().for_each(|segment| segment.leases.advance(now.into()));
+        self.advance(now);
         self.decide(request).unwrap_or_else(Action::Ignore)
+    }
+
+    /// Decides what is done now that it is known whether somebody has the address that the link was asked about. Each probe has one
+    /// verdict; a second one does nothing.
+    ///
+    /// An address that another host has is on probation, as if the client had declined it, and the client gets another.
+    pub fn handle_probe(&mut self, address: Ipv4Addr, verdict: Verdict, now: SystemTime) -> Vec<Action> {
+        self.advance(now);
+        let (Some(Probe { mac, request }), Some(place)) = (self.probes.close(address), self.place_of(address)) else {
+            return Vec::new();
+        };
+        let leases = &mut self.segments[place].leases;
+        let is_still_offered = leases.offered(mac) == Some(address);
+        let declined = match verdict {
+            Verdict::Taken(holder) if holder != mac => leases.decline(mac, address, self.config.decline_hold),
+            // The client itself may still have it up from the last time.
+            Verdict::Taken(_) | Verdict::Free => None,
+        };
+        let declined = declined.map(|lease| Action::Record(Box::new(Change::declined(lease))));
+        // Who was offered something else meanwhile, or took another server's offer, waits for nothing any more.
+        let request = request.filter(|_| is_still_offered);
+        let answer = request.map(|request| self.decide(&request).unwrap_or_else(Action::Ignore));
+        declined.into_iter().chain(answer).collect()
     }
 
     /// Works from this inventory from now on.
@@ -131,6 +164,10 @@ impl Engine {
     /// The subnets that it serves, the server's own first.
     pub fn subnets(&self) -> impl Iterator<Item = &Subnet> {
         self.segments.iter().map(|segment| &segment.subnet)
+    }
+
+    fn advance(&mut self, now: SystemTime) {
+        self.segments.iter_mut().for_each(|segment| segment.leases.advance(now.into()));
     }
 
     fn decide(&mut self, request: &Request) -> Result<Action, Ignored> {
@@ -178,10 +215,28 @@ impl Engine {
     fn discover(&mut self, asker: Asker<'_>) -> Result<Action, Ignored> {
         let Asker { request, place, .. } = asker;
         let applicant = self.applicant(asker);
+        let mac = applicant.mac;
+        let is_reserved = |address| applicant.reservation == Some(address);
         let segment = &mut self.segments[place];
         let address = segment.choose(applicant, request.requested)?;
-        segment.leases.offer(applicant.mac, address, self.config.offer_hold);
-        Ok(self.grant(ReplyKind::Offer, asker, Grant { address, commit: None, is_told: true }))
+        if let Some(waiting) = self.probes.waiting(address, mac) {
+            // It is answered by what it says last: a transaction that it gave up it no longer listens to.
+            waiting.clone_from(request);
+            return Err(Ignored::Probing(address));
+        }
+        let is_new = ![segment.leases.leased(mac), segment.leases.offered(mac)].contains(&Some(address));
+        // A flood of made-up clients is to keep nobody else from booting: beyond the bound, addresses are offered unasked.
+        let is_probed = self.config.probe && place == HERE && is_new && self.probes.have_room();
+        segment.leases.offer(mac, address, self.config.offer_hold);
+        if is_probed {
+            let request = (!is_reserved(address)).then(|| Box::new(request.clone()));
+            let is_awaited = request.is_some();
+            self.probes.open(address, Probe { mac, request });
+            if is_awaited {
+                return Ok(Action::Probe(address));
+            }
+        }
+        Ok(self.grant(ReplyKind::Offer, asker, Grant { address, commit: None, is_told: true, is_probed }))
     }
 
     /// RFC 2131 §4.3.2.
@@ -206,7 +261,7 @@ impl Engine {
             Ok(()) => {
                 let commit = Some(segment.leases.bind(mac, address, request.hostname.clone(), lease));
                 let is_told = asked != Asked::Renewing;
-                Ok(self.grant(ReplyKind::Ack, asker, Grant { address, commit, is_told }))
+                Ok(self.grant(ReplyKind::Ack, asker, Grant { address, commit, is_told, is_probed: false }))
             }
             Err(reason) => Ok(self.refuse(request, place, address, reason)),
         }
@@ -218,7 +273,7 @@ impl Engine {
         let address = request.requested.ok_or(Ignored::NoAddress)?;
         let declined = self.segments[place].leases.decline(mac, address, self.config.decline_hold);
         let lease = declined.ok_or(Ignored::NotTheirs(mac, address))?;
-        Ok(Action::Record(Box::new(Change { lease, event: Some((mac, What::Decline { address: address.into() })) })))
+        Ok(Action::Record(Box::new(Change::declined(lease))))
     }
 
     /// RFC 2131 §4.3.4.
@@ -248,6 +303,7 @@ impl Engine {
             destination: destination(ReplyKind::Ack, request, place, None),
             commit: None,
             event: None,
+            probe: None,
         })))
     }
 
@@ -272,7 +328,7 @@ impl Engine {
 
     fn grant(&self, kind: ReplyKind, asker: Asker<'_>, grant: Grant) -> Action {
         let Asker { request, place, .. } = asker;
-        let Grant { address, commit, is_told } = grant;
+        let Grant { address, commit, is_told, is_probed } = grant;
         let (mac, firmware) = (request.mac(), request.firmware());
         let what = match kind {
             ReplyKind::Offer => What::Offer { address: address.into(), firmware },
@@ -287,6 +343,7 @@ impl Engine {
             destination: destination(kind, request, place, Some(address)),
             commit,
             event: is_told.then_some((mac, what)),
+            probe: is_probed.then_some(address),
         }))
     }
 
@@ -301,6 +358,7 @@ impl Engine {
             destination: destination(ReplyKind::Nak, request, place, None),
             commit: None,
             event: Some((mac, What::Nak { address: address.into(), reason: reason.to_string() })),
+            probe: None,
         }))
     }
 
@@ -336,6 +394,14 @@ impl Engine {
                 BootFile::directed(directions, self.config.server)
             }
         }
+    }
+}
+
+impl Change {
+    /// What becomes of an address that somebody else has.
+    fn declined(lease: LeaseRecord) -> Self {
+        let event = Some((lease.mac, What::Decline { address: lease.address.into() }));
+        Self { lease, event }
     }
 }
 

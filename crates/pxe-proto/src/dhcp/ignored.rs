@@ -54,6 +54,9 @@ pub enum Ignored {
     /// A client that is not known here, on a network where another server may know it (RFC 2131 §4.3.2).
     #[error("{0} is not known, and another server may know it")]
     UnknownClient(MacAddr),
+    /// The client asks again while the link is being asked about its address; it is answered then.
+    #[error("whether {0} is free is not known yet")]
+    Probing(Ipv4Addr),
     /// The client gives back or refuses what it has not got.
     #[error("{0} has not got {1}")]
     NotTheirs(MacAddr, Ipv4Addr),
@@ -83,6 +86,7 @@ impl Ignored {
             Self::OtherServer(_) => "other-server",
             Self::NoAddress => "no-address",
             Self::UnknownClient(_) => "unknown-client",
+            Self::Probing(_) => "probing",
             Self::NotTheirs(..) => "not-theirs",
             Self::NoPool(_) => "no-pool",
             Self::PoolExhausted(_) => "pool-exhausted",

@@ -5,6 +5,9 @@
 //! [`LeaseRecord`] that must be on disk before the message is sent. At start those records go back through
 //! [`Engine::restore`].
 //!
+//! An address that is new to a client is offered when the link has been asked whether somebody has it (RFC 2131 §3.1, step 2):
+//! [`Action::Probe`] says so, and [`Engine::handle_probe`] takes the verdict. Meanwhile all others are answered.
+//!
 //! A client is its Ethernet address. RFC 2131 §4.2 would have the client identifier (option 61) instead, but one machine
 //! is three clients within a minute: its firmware sends none, iPXE sends its hardware address, and the installed system
 //! makes up a new one at each fresh first boot. A machine is to have one address, so the identifier is only echoed.
@@ -13,6 +16,7 @@
 //! clients that are not on Ethernet, BOOTP without DHCP, and several subnets on one link.
 
 mod address;
+pub mod arp;
 mod boot_file;
 mod class;
 pub(crate) mod client;
@@ -30,6 +34,7 @@ mod lease;
 pub(crate) mod leases;
 mod options;
 mod pool;
+mod probes;
 mod received;
 mod refusal;
 mod relay_agent;
@@ -48,6 +53,7 @@ pub use engine::{Action, Change, Engine};
 pub use ignored::Ignored;
 pub use known::{KNOWN_OPTIONS, Kind, KnownOption};
 pub use lease::{LeaseRecord, LeaseState, UnixSeconds};
+pub use probes::Verdict;
 pub use refusal::Refusal;
 pub use reply::{Reply, ReplyKind};
 pub use request::{Request, RequestKind};

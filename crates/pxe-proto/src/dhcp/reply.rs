@@ -29,6 +29,9 @@ pub struct Reply {
     pub commit: Option<LeaseRecord>,
     /// What it means for the machine's boot. A lease that is only prolonged means nothing.
     pub event: Option<(MacAddr, What)>,
+    /// The address that the link is to be asked about meanwhile, as for [`super::Action::Probe`]: it is the client's by reservation,
+    /// so it is offered at once.
+    pub probe: Option<Ipv4Addr>,
 }
 
 /// What a server's message says (RFC 2131 §3.1, table 2).

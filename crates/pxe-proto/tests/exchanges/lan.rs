@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lab_model::{DefinitionFile, Inventory, MacAddr, Networks};
-use pxe_proto::dhcp::{Action, Change, Config, Engine, Ignored, LeaseRecord, ReplyKind, Request, Settings, Subnet};
+use pxe_proto::dhcp::{
+    Action, Change, Config, Engine, Ignored, LeaseRecord, ReplyKind, Request, Settings, Subnet, Verdict,
+};
 
 use crate::answer::Answer;
 use crate::packet::{DISCOVER, Packet, mac};
@@ -41,6 +43,7 @@ pub(crate) fn config() -> Config {
         offer_hold: OFFER_HOLD,
         decline_hold: DECLINE_HOLD,
         authoritative: true,
+        probe: false,
         base: "http://10.77.0.1".parse().expect("a URL"),
     }
 }
@@ -87,12 +90,23 @@ impl Lan {
             Ok(request) => self.engine.handle(&request, self.now),
             Err(ignored) => Action::Ignore(ignored),
         };
-        match &action {
+        self.record(&action);
+        action
+    }
+
+    /// What the engine does about what the link was asked.
+    pub(crate) fn hear(&mut self, address: Ipv4Addr, verdict: Verdict) -> Vec<Action> {
+        let actions = self.engine.handle_probe(address, verdict, self.now);
+        actions.iter().for_each(|action| self.record(action));
+        actions
+    }
+
+    fn record(&mut self, action: &Action) {
+        match action {
             Action::Reply(reply) => self.journal.extend(reply.commit.clone()),
             Action::Record(change) => self.journal.push(change.lease.clone()),
-            Action::Ignore(_) => (),
+            Action::Probe(_) | Action::Ignore(_) => (),
         }
-        action
     }
 
     /// The answer to a packet that gets one.

@@ -12,6 +12,7 @@ mod hostile;
 mod lan;
 mod messages;
 mod packet;
+mod probes;
 mod promises;
 mod relays;
 mod request;

@@ -2,14 +2,14 @@
 //!
 //! The model is the clients' side: what each was promised, and until when. It knows nothing of how the engine keeps that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use lab_model::{Inventory, MacAddr};
 use proptest::prelude::*;
-use pxe_proto::dhcp::{Action, Config, LeaseState, ReplyKind};
+use pxe_proto::dhcp::{Action, Config, LeaseState, ReplyKind, Verdict};
 
 use crate::answer::Answer;
 use crate::lan::{Lan, config, host, inventory, machines};
@@ -60,6 +60,10 @@ enum Step {
         milliseconds: u64,
     },
     Crash,
+    /// Somebody has the address that the link was asked about first, or nobody.
+    Hear {
+        is_taken: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -77,6 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0_u64..4000).prop_map(|milliseconds| Step::Wait { milliseconds }),
         1 => (0_u64..30_000).prop_map(|milliseconds| Step::SetClockBack { milliseconds }),
         1 => Just(Step::Crash),
+        4 => prop::bool::weighted(0.2).prop_map(|is_taken| Step::Hear { is_taken }),
     ]
 }
 
@@ -104,6 +109,8 @@ struct World {
     leases: BTreeMap<Ipv4Addr, (MacAddr, SystemTime)>,
     offers: BTreeMap<Ipv4Addr, (MacAddr, SystemTime)>,
     probation: BTreeMap<Ipv4Addr, SystemTime>,
+    /// What the link was asked about.
+    probes: VecDeque<Ipv4Addr>,
     last_offer: BTreeMap<u8, Ipv4Addr>,
     last_lease: BTreeMap<u8, Ipv4Addr>,
 }
@@ -120,6 +127,7 @@ impl World {
             leases: BTreeMap::new(),
             offers: BTreeMap::new(),
             probation: BTreeMap::new(),
+            probes: VecDeque::new(),
             last_offer: BTreeMap::new(),
             last_lease: BTreeMap::new(),
         }
@@ -184,19 +192,49 @@ impl World {
             }
             Step::Crash => {
                 self.offers.clear();
+                self.probes.clear();
                 self.lan.restart(self.inventories[self.which].clone());
                 return Ok(());
             }
+            Step::Hear { is_taken } => {
+                let Some(address) = self.probes.pop_front() else { return Ok(()) };
+                self.forget_what_ended();
+                let verdict = if is_taken { Verdict::Taken(mac(99)) } else { Verdict::Free };
+                return self.lan.hear(address, verdict).into_iter().try_for_each(|action| self.see(None, action));
+            }
         };
+        self.forget_what_ended();
+        let packet = if client < RELAYED { packet } else { packet.relay(NORTH) };
+        let action = self.lan.send(&packet.bytes());
+        self.see(Some(client), action)
+    }
+
+    fn forget_what_ended(&mut self) {
         self.leases.retain(|_, (_, until)| *until > self.real);
         self.offers.retain(|_, (_, until)| *until > self.real);
         self.probation.retain(|_, until| *until > self.real);
-        let packet = if client < RELAYED { packet } else { packet.relay(NORTH) };
-        match self.lan.send(&packet.bytes()) {
-            Action::Reply(reply) => self.hear(client, &Answer::of(*reply)),
+    }
+
+    /// What is done about a client's packet, or about what the link was asked, which is the lab's own.
+    fn see(&mut self, client: Option<u8>, action: Action) -> Result<(), TestCaseError> {
+        match action {
+            Action::Reply(reply) => {
+                self.probes.extend(reply.probe);
+                self.hear(client.unwrap_or(reply.mac.bytes()[5]), &Answer::of(*reply))
+            }
+            Action::Probe(address) => {
+                prop_assert!(!self.probes.contains(&address) || !self.offers.contains_key(&address));
+                self.probes.push_back(address);
+                prop_assert!(self.probes.len() <= 2 * CLIENTS.count());
+                // Whoever it is for, it is nobody else's from now on.
+                match client {
+                    Some(client) => self.promise(client, address),
+                    None => Ok(()),
+                }
+            }
             Action::Record(change) => {
                 let lease = change.lease;
-                prop_assert_eq!(lease.mac, machine(client));
+                prop_assert!(client.is_none_or(|client| lease.mac == machine(client)));
                 self.leases.remove(&lease.address);
                 self.offers.remove(&lease.address);
                 if lease.state == LeaseState::Declined {
@@ -213,10 +251,26 @@ impl World {
         if answer.kind() == ReplyKind::Nak {
             return Ok(());
         }
+        self.promise(client, address)?;
+        if answer.kind() == ReplyKind::Offer {
+            self.last_offer.insert(client, address);
+        } else {
+            prop_assert!(answer.reply.commit.is_some());
+            self.leave(client, |world| &mut world.offers);
+            self.leave(client, |world| &mut world.leases);
+            let lease = if client < RELAYED { &self.lan.config.lab } else { &self.lan.config.relayed[0] }.lease;
+            self.leases.insert(address, (mac, self.real + lease));
+            self.last_lease.insert(client, address);
+        }
+        Ok(())
+    }
+
+    /// The address is on offer to the client now, and may be.
+    fn promise(&mut self, client: u8, address: Ipv4Addr) -> Result<(), TestCaseError> {
+        let mac = machine(client);
         let reserved_for = self.inventories[self.which].by_address(address).map(|machine| machine.mac);
         prop_assert!(reserved_for.is_none_or(|owner| owner == mac), "{address} is reserved for another than {mac}");
         let subnet = if client < RELAYED { &self.lan.config.lab } else { &self.lan.config.relayed[0] };
-        let lease = subnet.lease;
         prop_assert!(subnet.network.contains(address), "{address} is of another subnet");
         let in_pool = subnet.pool.iter().any(|range| range.contains(&address));
         prop_assert!(in_pool || reserved_for.is_some(), "{address} is nobody's to give");
@@ -227,15 +281,7 @@ impl World {
         prop_assert_eq!(self.probation.get(&address), None, "{} is on probation", address);
 
         self.leave(client, |world| &mut world.offers);
-        if answer.kind() == ReplyKind::Offer {
-            self.offers.insert(address, (mac, self.real + self.lan.config.offer_hold));
-            self.last_offer.insert(client, address);
-        } else {
-            prop_assert!(answer.reply.commit.is_some());
-            self.leave(client, |world| &mut world.leases);
-            self.leases.insert(address, (mac, self.real + lease));
-            self.last_lease.insert(client, address);
-        }
+        self.offers.insert(address, (mac, self.real + self.lan.config.offer_hold));
         Ok(())
     }
 
@@ -260,8 +306,12 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_address_is_promised_to_one_machine_at_a_time(steps in prop::collection::vec(step(), 1..150)) {
+    fn an_address_is_promised_to_one_machine_at_a_time(
+        steps in prop::collection::vec(step(), 1..150),
+        probe in any::<bool>(),
+    ) {
         let mut config = three();
+        config.probe = probe;
         config.lab.pool = vec![host(100)..=host(104)];
         config.relayed[0].pool = vec![at(RELAYED, 100)..=at(RELAYED, 101), at(RELAYED, 103)..=at(RELAYED, 104)];
         config.relayed[0].lease = Duration::from_secs(8);

@@ -175,7 +175,7 @@ subnet 10.77.0.0 netmask {NETMASK} {{
     }
 }
 
-/// Whatever else it serves is there too.
+/// Whatever else it serves is there too. It asks nobody who has an address, as none of the others does.
 fn ours(lot: &Lot<'_>, supplies: &Supplies, folder: &Path) -> Result<Command> {
     let [first, last] = lot.pool;
     let durability = match lot.leases {
@@ -183,7 +183,8 @@ fn ours(lot: &Lot<'_>, supplies: &Supplies, folder: &Path) -> Result<Command> {
         Leases::OnDisk => "synced",
     };
     let configuration = format!(
-        "state = 'state'\n[lab]\ninterface = '{BRIDGE}'\n[dhcp]\npool = '{first}-{last}'\ndurability = '{durability}'\n"
+        "state = 'state'\n[lab]\ninterface = '{BRIDGE}'\n[dhcp]\npool = '{first}-{last}'\ndurability = '{durability}'\n\
+         probe-milliseconds = 0\n"
     );
     fs::create_dir_all(folder.join("state/vms"))?;
     let file = folder.join("config.toml");

@@ -1,0 +1,70 @@
+//! Addresses that a host has without having asked for them.
+
+use lab_tests::process::run;
+use lab_tests::{Host, Namespace};
+
+use crate::server::{ON_THE_BRIDGE, Server, definition};
+use crate::udhcpc::Udhcpc;
+
+#[test]
+fn an_address_that_a_host_has_is_given_to_nobody_and_told_to_the_owner() {
+    let _namespace = Namespace::enter().unwrap();
+    let _squatter = host("squatter", SQUATTER, Some("10.77.0.200/24"));
+    let machine = host("machine", "52:54:00:00:00:01", None);
+    let mut server = Server::configured(&format!("{ON_THE_BRIDGE}{POOL}"));
+    server.start_as_a_service();
+
+    let _client = Udhcpc::start(&machine, &server, &["-r", "10.77.0.200"]);
+
+    server.wait_for("client.log", "bound 10.77.0.201 ");
+    let told = server.wait_for_log("an address is in use by a host that did not ask for it");
+    assert!(told.contains(&format!("mac=52:54:00:00:00:01 address=10.77.0.200 holder={SQUATTER}")), "{told}");
+    assert_eq!(server.log().matches("an address is in use").count(), 1, "{}", server.log());
+    server.wait_for("state/leases", "\"address\":\"10.77.0.200\",\"state\":\"declined\"");
+}
+
+#[test]
+fn a_machine_whose_reserved_address_a_host_has_boots_with_another() {
+    let _namespace = Namespace::enter().unwrap();
+    let _squatter = host("squatter", SQUATTER, Some("10.77.0.50/24"));
+    let machine = host("machine", "52:54:00:00:00:01", None);
+    let mut server = Server::configured(&format!("{ON_THE_BRIDGE}{POOL}"));
+    server.define("web.toml", &definition("web", 1, "10.77.0.50"));
+    server.start();
+
+    let _client = Udhcpc::start(&machine, &server, &[]);
+
+    server.wait_for("client.log", "bound 10.77.0.20");
+    let told = server.wait_for_log("an address is in use by a host that did not ask for it");
+    assert!(told.contains(&format!("address=10.77.0.50 holder={SQUATTER}")), "{told}");
+    server.wait_for("state/events.jsonl", "\"machine\":\"web\",\"event\":\"decline\"");
+}
+
+#[test]
+fn without_the_capability_addresses_are_offered_unasked() {
+    let _namespace = Namespace::enter().unwrap();
+    let _squatter = host("squatter", SQUATTER, Some("10.77.0.200/24"));
+    let machine = host("machine", "52:54:00:00:00:01", None);
+    let mut server = Server::configured(&format!("{ON_THE_BRIDGE}{POOL}"));
+    server.start_with("net_bind_service");
+
+    let _client = Udhcpc::start(&machine, &server, &["-r", "10.77.0.200"]);
+
+    server.wait_for_log("this process lacks CAP_NET_RAW");
+    server.wait_for("client.log", "bound 10.77.0.200 ");
+}
+
+/// A host with this hardware address on the server's bridge, perhaps with an address.
+fn host(port: &str, mac: &str, address: Option<&str>) -> Host {
+    let host = Host::new().unwrap();
+    host.plug_into(port).unwrap();
+    run("ip", &["link", "set", port, "master", "lab"]).unwrap();
+    host.ip(&["link", "set", "eth0", "address", mac]).unwrap();
+    if let Some(address) = address {
+        host.ip(&["address", "add", address, "dev", "eth0"]).unwrap();
+    }
+    host
+}
+
+const SQUATTER: &str = "52:54:00:00:00:66";
+const POOL: &str = "[dhcp]\npool = '10.77.0.200-10.77.0.201'\n";
