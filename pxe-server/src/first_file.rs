@@ -42,7 +42,7 @@ pub(crate) fn record(journal: Journal, holder: impl Fn(IpAddr) -> Option<MacAddr
                 Outcome::Aborted { .. } | Outcome::TimedOut | Outcome::Unreachable => {
                     (client, What::TransferFailed { file, reason: outcome.to_string() })
                 }
-                Outcome::Probed | Outcome::Replaced | Outcome::Stopped => return,
+                Outcome::Probed | Outcome::Replaced | Outcome::Stopped | Outcome::GaveWay => return,
             },
             Report::Refused { client, refusal } => match &refusal {
                 Refusal::NotFound(file) | Refusal::Write(file) => {

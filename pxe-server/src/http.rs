@@ -36,11 +36,12 @@ mod limits;
 mod machines;
 mod patience;
 mod profile;
-mod range;
+pub(crate) mod range;
 mod refusal;
 mod script;
 mod seed;
 mod sendfile;
+mod silent;
 #[cfg(test)]
 mod tests;
 

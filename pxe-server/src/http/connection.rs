@@ -22,6 +22,7 @@ use super::client::Client;
 use super::delivery::{Deliveries, Delivering};
 use super::patience::Patience;
 use super::sendfile::{Outlet, Parts, Sending};
+use super::silent::{Newcomer, Silent};
 use crate::crowd::Crowd;
 use crate::pulse::Pulse;
 
@@ -50,10 +51,13 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 pub(super) async fn serve(listener: TcpListener, router: Router, mut pulse: Pulse, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let crowd = Crowd::new(CONNECTIONS_PER_CLIENT);
+    let (crowd, silent) = (Crowd::new(CONNECTIONS_PER_CLIENT), Silent::default());
     let service = TowerToHyperService::new(router);
     loop {
         let accept = async {
+            if places.available_permits() == 0 {
+                silent.dismiss_oldest();
+            }
             let place = places.clone().acquire_owned().await.expect("nobody closes the semaphore");
             (place, listener.accept().await)
         };
@@ -79,10 +83,14 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut pulse: Puls
             debug!(%client, %error, "gone");
             continue;
         }
-        let (service, shutdown) = (service.clone(), shutdown.clone());
+        let (service, shutdown, newcomer) = (service.clone(), shutdown.clone(), silent.join());
         connections.spawn(async move {
             let _held = (place, member);
-            converse(stream, Client(client), service, shutdown).await;
+            let dismissed = newcomer.dismissed();
+            tokio::select! {
+                () = dismissed => debug!(%client, "gave its place to another, having asked nothing"),
+                () = converse(stream, Client(client), newcomer, service, shutdown) => {}
+            }
         });
     }
     drop(listener);
@@ -94,6 +102,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut pulse: Puls
 pub(super) async fn converse<S: Outlet>(
     stream: S,
     client: Client,
+    newcomer: Newcomer,
     service: TowerToHyperService<Router>,
     shutdown: CancellationToken,
 ) {
@@ -101,6 +110,7 @@ pub(super) async fn converse<S: Outlet>(
     let stream = Patience::new(Sending::new(stream, parts.clone()), STALL_LIMIT);
     let stream = Delivering::new(stream, deliveries.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
+        newcomer.ask();
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(deliveries.clone());
         request.extensions_mut().insert(parts.clone());

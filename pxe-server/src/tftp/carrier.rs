@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -23,6 +25,8 @@ pub(super) struct Carrier {
     transfer: Transfer<Bytes>,
     /// Requests that came to the listening port from this client.
     requests: mpsc::Receiver<ReadRequest>,
+    /// Whether this client has ever answered, as the listener sees it.
+    answered: Arc<AtomicBool>,
     outbox: Outbox,
     /// What came in last.
     datagram: [u8; DATAGRAM_MAX],
@@ -47,6 +51,7 @@ impl Carrier {
         socket: UdpSocket,
         transfer: Transfer<Bytes>,
         requests: mpsc::Receiver<ReadRequest>,
+        answered: Arc<AtomicBool>,
         together: Together,
     ) -> Self {
         let alarm = Box::pin(sleep_until(transfer.poll_timeout().into()));
@@ -55,6 +60,7 @@ impl Carrier {
             socket,
             transfer,
             requests,
+            answered,
             outbox: Outbox::new(together),
             datagram: [0; DATAGRAM_MAX],
             alarm,
@@ -117,7 +123,11 @@ impl Carrier {
                     return Action::Send;
                 }
             },
-            Some(request) = self.requests.recv() => self.take(request),
+            request = self.requests.recv() => match request {
+                Some(request) => self.take(request),
+                // The listener has let go of this transfer.
+                None => self.transfer.give_way(),
+            },
             () = &mut self.alarm => self.transfer.handle_timeout(now()),
             _ = self.socket.writable(), if self.outbox.waits() => return Action::Send,
         };
@@ -132,7 +142,11 @@ impl Carrier {
         let datagram = &self.datagram[..length];
         match admit(datagram) {
             Admission::Read(request) => self.take(request),
-            Admission::Refuse(_) | Admission::Ignore(_) => self.transfer.handle(datagram, now()),
+            Admission::Refuse(_) | Admission::Ignore(_) => {
+                let action = self.transfer.handle(datagram, now());
+                self.answered.store(self.transfer.is_confirmed(), Ordering::Relaxed);
+                action
+            }
         }
     }
 

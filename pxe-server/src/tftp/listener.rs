@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +31,8 @@ pub(super) struct Listener<L, R> {
     /// At most one transfer for each port of each client.
     lines: BTreeMap<SocketAddr, Line>,
     carriers: JoinSet<Ended>,
+    /// How many transfers have begun.
+    begun: u64,
     together: Together,
     candidates: Candidates,
 }
@@ -37,6 +41,10 @@ pub(super) struct Listener<L, R> {
 struct Line {
     task: task::Id,
     requests: mpsc::Sender<ReadRequest>,
+    /// How many transfers began before.
+    number: u64,
+    /// Whether the client has ever answered.
+    answered: Arc<AtomicBool>,
 }
 
 impl<L, R> Listener<L, R>
@@ -57,6 +65,7 @@ where
             shutdown,
             lines: BTreeMap::new(),
             carriers: JoinSet::new(),
+            begun: 0,
             together,
             candidates,
         }
@@ -113,16 +122,10 @@ where
     }
 
     fn start(&mut self, request: ReadRequest, client: SocketAddr) -> Result<(), Refusal> {
-        let others = || self.lines.keys().filter(|&&other| other != client);
-        if others().count() >= self.config.transfers {
-            return Err(Refusal::Busy);
-        }
-        if others().filter(|other| other.ip() == client.ip()).count() >= self.config.transfers_per_client {
-            return Err(Refusal::ClientBusy);
-        }
         let Some(file) = (self.lookup)(&request.name, client.ip()) else {
             return Err(Refusal::NotFound(request.name));
         };
+        self.make_room(client)?;
         let socket = self.connect(client).map_err(|error| {
             warn!(%client, %error, "cannot open a socket for a TFTP transfer");
             Refusal::NoResources
@@ -134,9 +137,32 @@ where
         let mut limits = self.config.limits;
         limits.block_size = sockets::longest_block(&socket, client).unwrap_or(u16::MAX).min(limits.block_size);
         let transfer = Transfer::start(request, file, limits, now);
-        let carrier = Carrier::new(client, socket, transfer, line, self.together);
+        let answered = Arc::new(AtomicBool::new(false));
+        let carrier = Carrier::new(client, socket, transfer, line, answered.clone(), self.together);
         let task = self.carriers.spawn(carrier.run(self.shutdown.clone())).id();
-        self.lines.insert(client, Line { task, requests });
+        self.lines.insert(client, Line { task, requests, number: self.begun, answered });
+        self.begun += 1;
+        Ok(())
+    }
+
+    /// Finds a place for a transfer to this client: where there is none, the oldest one gives way whose client has never
+    /// answered. Requests in the names of others, or of nobody, cannot keep machines out in this way.
+    fn make_room(&mut self, client: SocketAddr) -> Result<(), Refusal> {
+        let bounds = [
+            (Some(client.ip()), self.config.transfers_per_client, Refusal::ClientBusy),
+            (None, self.config.transfers, Refusal::Busy),
+        ];
+        for (of, most, refusal) in bounds {
+            let is_one = |other: &SocketAddr| *other != client && of.is_none_or(|address| other.ip() == address);
+            let others = || self.lines.iter().filter(|(other, _)| is_one(other));
+            if others().count() < most {
+                continue;
+            }
+            let silent = others().filter(|(_, line)| !line.answered.load(Ordering::Relaxed));
+            let oldest = silent.min_by_key(|(_, line)| line.number).map(|(other, _)| *other);
+            // Without its line, the task that carries it ends.
+            self.lines.remove(&oldest.ok_or(refusal)?);
+        }
         Ok(())
     }
 

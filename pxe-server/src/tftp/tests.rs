@@ -170,7 +170,10 @@ async fn has_room_for_so_many_transfers_and_no_more() {
         let clients = [Client::new(&bench).await, Client::new(&bench).await];
         for client in &clients {
             client.ask_to_read("large", "blksize=512").await;
-            assert!(matches!(client.receive(&mut buffer).await, (Packet::OptionAck(_), _)));
+            let (packet, transfer) = client.receive(&mut buffer).await;
+            assert!(matches!(packet, Packet::OptionAck(_)), "{packet:?}");
+            client.send(Packet::Ack { block: 0 }, transfer).await;
+            assert!(matches!(client.receive(&mut buffer).await, (Packet::Data { .. }, _)));
         }
         let late = Client::new(&bench).await;
 
@@ -183,6 +186,26 @@ async fn has_room_for_so_many_transfers_and_no_more() {
 
         clients[0].ask_to_read("small", "").await;
         assert!(matches!(clients[0].receive(&mut buffer).await, (Packet::Data { .. }, _)), "in place of its first");
+    }
+}
+
+#[tokio::test]
+async fn whoever_never_answers_gives_way_the_oldest_first() {
+    for bound in [(|config| config.transfers = 2) as fn(&mut Config), |config| config.transfers_per_client = 2] {
+        let mut bench = Bench::start(bound);
+        let mut buffer = [0; 600];
+        let silent = [Client::new(&bench).await, Client::new(&bench).await];
+        for client in &silent {
+            client.ask_to_read("large", "blksize=512").await;
+            client.receive(&mut buffer).await;
+        }
+
+        let late = Client::new(&bench).await;
+        assert!(late.fetch("small", None, None).await == contents("small"));
+
+        let Report::Ended { client, outcome, .. } = bench.report().await else { panic!("an end") };
+        assert_eq!((client, outcome), (silent[0].address(), Outcome::GaveWay));
+        assert_eq!(bench.outcome().await, Outcome::Finished);
     }
 }
 

@@ -11,6 +11,7 @@ mod client;
 mod conflicts;
 mod definitions;
 mod dns;
+mod floods;
 mod http_only;
 mod ipv6;
 mod journald;

@@ -166,6 +166,14 @@ impl Server {
         self.check_with(&["--quick"])
     }
 
+    /// The most memory that the process has had so far, in KiB: its own and its program's (`VmHWM` of proc_pid_status(5)).
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let process = self.process.as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Writes a definition file.
     pub(crate) fn define(&self, file: &str, text: &str) {
         fs::write(self.path("state/vms").join(file), text).unwrap();

@@ -127,6 +127,16 @@ impl<F: AsRef<[u8]>> Transfer<F> {
         self.unless_ended(|_| ControlFlow::Break(Outcome::Stopped))
     }
 
+    /// Ends the transfer, because another client needs its place.
+    pub fn give_way(&mut self) -> Action {
+        self.unless_ended(|_| ControlFlow::Break(Outcome::GaveWay))
+    }
+
+    /// Whether the client has acknowledged anything yet: before, anybody may have asked in its name.
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout) if nothing comes in before.
     pub fn poll_timeout(&self) -> Instant {
         self.deadline
@@ -325,6 +335,8 @@ pub enum Outcome {
     Replaced,
     /// The server stopped.
     Stopped,
+    /// It gave its place to another client, because this one had never answered.
+    GaveWay,
 }
 
 impl std::fmt::Display for Outcome {
@@ -338,6 +350,7 @@ impl std::fmt::Display for Outcome {
             Self::Unreachable => f.write_str("the client closed its port"),
             Self::Replaced => f.write_str("the client asked anew"),
             Self::Stopped => f.write_str("the server stopped"),
+            Self::GaveWay => f.write_str("the client said nothing, and another needed its place"),
         }
     }
 }

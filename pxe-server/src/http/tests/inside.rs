@@ -11,6 +11,7 @@ use super::super::client::Client;
 use super::super::connection::converse;
 use super::super::delivery::Deliveries;
 use super::super::router;
+use super::super::silent::Silent;
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -321,7 +322,16 @@ fn connect(state: &State, client: [u8; 4]) -> (DuplexStream, JoinHandle<()>) {
     let (near, far) = duplex(PIPE);
     let service = TowerToHyperService::new(router(state.clone()));
     let stopping = state.stopping.clone();
-    (near, tokio::spawn(converse(far, Client(SocketAddr::from((client, 1024))), service, stopping)))
+    (
+        near,
+        tokio::spawn(converse(
+            far,
+            Client(SocketAddr::from((client, 1024))),
+            Silent::default().join(),
+            service,
+            stopping,
+        )),
+    )
 }
 
 async fn get(state: &State, client: [u8; 4], path: &str) -> Answer {
