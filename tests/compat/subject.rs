@@ -26,7 +26,7 @@ pub(crate) struct Running {
 
 impl Subject {
     /// Starts it in this thread's namespace: the pools 10.77.0.100 to .149 and, behind a relay agent, 10.78.0.100 to .109, the
-    /// machine `web` with 10.77.0.50, and a boot program for firmware of x86-64.
+    /// machine `web` with 10.77.0.50, and a boot program for firmware of x86-64. None asks the link about an address first.
     pub(crate) fn start(self) -> Running {
         let folder = tempfile::tempdir().unwrap();
         let mut command = match self {
@@ -119,6 +119,7 @@ pool = '10.77.0.100-10.77.0.149'
 router = '10.77.0.1'
 dns = ['10.77.0.1']
 lease-seconds = 3600
+probe-milliseconds = 0
 [[dhcp.subnet]]
 network = '10.78.0.0/24'
 router = '10.78.0.1'
