@@ -17,7 +17,7 @@ use lab_model::{Event, Inventory, MacAddr, What};
 use pxe_proto::boot::Timelines;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use self::file::EventFile;
@@ -57,8 +57,9 @@ const FILE_BYTES: u64 = 1 << 20;
 const STRANGERS_FILE_BYTES: u64 = 256 << 10;
 /// The name of their file, beside the other.
 const STRANGERS: &str = "strangers.jsonl";
-/// How long a file is left alone after it was written to: many events have one write, one event has it at once.
-const REST: Duration = Duration::from_millis(10);
+/// How long the writer rests after a write: an event by itself is written at once, many have one write, and services are not held up
+/// by waking it for each. The queue has room for what comes meanwhile.
+const REST: Duration = Duration::from_millis(5);
 /// How long a disk that refused is left alone, where no new event asks for it.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -112,16 +113,13 @@ impl Writer {
         let mut failing = false;
         let mut rested = Instant::now();
         loop {
+            sleep_until(rested).await;
             let events = self.events.recv_many(&mut batch, QUEUE);
-            let ended = match (self.files.are_behind(), failing) {
-                (true, true) => timeout(RETRY, events).await == Ok(0),
-                (true, false) => timeout_at(rested, events).await == Ok(0),
-                (false, _) => events.await == 0,
+            let ended = match self.files.are_behind() {
+                true => timeout(RETRY, events).await == Ok(0),
+                false => events.await == 0,
             };
             self.take_up(&mut batch);
-            if !ended && !failing && Instant::now() < rested {
-                continue;
-            }
             let mut files = self.files;
             let write = move || {
                 let written = files.write();

@@ -69,6 +69,9 @@ pub fn script(boot: &Boot, scene: &Scene<'_>) -> String {
 /// The name of the installer in the initial RAM file system that the kernel starts with.
 const INSTALLER: &str = "/pvmlab-installer";
 
+/// What such a script comes to, in bytes, unless names and arguments are long.
+const LENGTH: usize = 2048;
+
 /// After how many milliseconds without a byte iPXE gives up a fetch.
 const STALL: u32 = 30_000;
 
@@ -154,7 +157,8 @@ fn kernel(
     ];
     fetches.extend(over);
 
-    let mut script = format!("#!ipxe\necho pvmlab: {title}\nset tries:int32 0\n:again\n");
+    let mut script = String::with_capacity(LENGTH);
+    let _ = write!(script, "#!ipxe\necho pvmlab: {title}\nset tries:int32 0\n:again\n");
     for (what, fetch) in fetches {
         let _ = writeln!(script, "set what the {what} could not be fetched\n{fetch} || goto failed");
     }
