@@ -121,12 +121,13 @@ impl fmt::Display for Report {
             pool if !pool.is_empty() => writeln!(f, "pool       {pool} ({} addresses)", pool.len())?,
             _ => writeln!(f, "pool       none: only machines with an address in their definition are answered")?,
         }
-        for dhcp::Subnet { network, pool, .. } in &self.lab.relayed {
+        for dhcp::Subnet { network, link, pool, .. } in &self.lab.relayed {
             let pool: Vec<_> = pool.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
             writeln!(
                 f,
-                "subnet     {network}, pool {}",
-                if pool.is_empty() { "none".to_owned() } else { pool.join(", ") }
+                "subnet     {network}, pool {}{}",
+                if pool.is_empty() { "none".to_owned() } else { pool.join(", ") },
+                link.map(|link| format!(", on the link of {link}")).unwrap_or_default()
             )?;
         }
         if !self.classes.is_empty() {

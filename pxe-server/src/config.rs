@@ -100,7 +100,7 @@ pub(crate) struct DhcpSection {
     pub(crate) durability: Durability,
     /// What else machines are told.
     pub(crate) options: Settings,
-    /// The networks behind relay agents.
+    /// The other networks: behind relay agents, or on a link that they share.
     pub(crate) subnet: Vec<SubnetSection>,
     /// Clients that are treated alike.
     pub(crate) class: Vec<ClassSection>,

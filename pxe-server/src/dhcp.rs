@@ -61,7 +61,7 @@ impl Server {
         profiles: watch::Receiver<Arc<Profiles>>,
         journal: Journal,
     ) -> Self {
-        let mut clients = Clients::on(engine.subnets().map(|subnet| subnet.network).collect());
+        let mut clients = Clients::on(engine.links().map(|link| link.map(|subnet| subnet.network).collect()).collect());
         engine.leases().for_each(|lease| clients.note(lease));
         Self {
             desk: Desk::new(engine, inventory, profiles),

@@ -22,7 +22,7 @@ pub(crate) struct Lab {
     pub(crate) pool: AddressRanges,
     /// The router that machines are told.
     pub(crate) router: Option<Ipv4Addr>,
-    /// The networks behind relay agents.
+    /// The other networks: behind relay agents, or on a link that they share.
     pub(crate) relayed: Vec<dhcp::Subnet>,
     classes: Vec<dhcp::Class>,
     base_url: Option<BaseUrl>,
@@ -78,6 +78,7 @@ impl Lab {
     pub(crate) fn engine(&self, config: &Config, base: BaseUrl, probe: bool) -> dhcp::Config {
         let lab = dhcp::Subnet {
             network: self.server,
+            link: None,
             pool: self.pool.ranges(),
             lease: Duration::from_secs(config.dhcp.lease_seconds.0.into()),
             router: self.router,

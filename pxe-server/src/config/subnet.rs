@@ -1,4 +1,4 @@
-//! `[[dhcp.subnet]]`: a network behind a relay agent, as a person writes it.
+//! `[[dhcp.subnet]]`: a network behind a relay agent, or one that shares another's link, as a person writes it.
 
 use std::net::Ipv4Addr;
 
@@ -15,6 +15,8 @@ use super::value::{AddressRanges, Router, Seconds};
 pub(crate) struct SubnetSection {
     /// The network, without the address of any host.
     pub(crate) network: Spanned<Ipv4Net>,
+    /// The network whose link it shares: the lab's own, or another of these.
+    pub(crate) shares_link_with: Option<Spanned<Ipv4Net>>,
     /// The router that its machines are told. Nobody can guess it.
     pub(crate) router: Spanned<Router>,
     /// The addresses for machines that have none reserved; computed from the network where absent.

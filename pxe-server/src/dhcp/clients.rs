@@ -7,14 +7,15 @@ use lab_model::{Ipv4Net, MacAddr, MachineName};
 use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};
 use pxe_proto::dns::Lease;
 
-/// Who has which address by our DHCP. A machine has one address of a subnet at most, and an address one machine.
+/// Who has which address by our DHCP. A machine has one address on a link at most, and an address one machine.
 ///
 /// An address is its machine's beyond the end of the lease, until somebody else gets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Clients {
-    subnets: Vec<Ipv4Net>,
+    /// The subnets of each.
+    links: Vec<Vec<Ipv4Net>>,
     by_address: BTreeMap<Ipv4Addr, Holder>,
-    by_mac: BTreeMap<(MacAddr, Option<Ipv4Net>), Ipv4Addr>,
+    by_mac: BTreeMap<(MacAddr, Option<usize>), Ipv4Addr>,
 }
 
 /// Who has an address.
@@ -26,9 +27,9 @@ struct Holder {
 }
 
 impl Clients {
-    /// Nobody, on these subnets.
-    pub(crate) fn on(subnets: Vec<Ipv4Net>) -> Self {
-        Self { subnets, ..Self::default() }
+    /// Nobody, on links with these subnets.
+    pub(crate) fn on(links: Vec<Vec<Ipv4Net>>) -> Self {
+        Self { links, ..Self::default() }
     }
 
     /// Who has this address.
@@ -54,14 +55,14 @@ impl Clients {
     /// Takes up what became of a lease.
     pub(crate) fn note(&mut self, lease: &LeaseRecord) {
         let LeaseRecord { mac, address, state, expires, .. } = *lease;
-        let subnet = self.subnets.iter().find(|subnet| subnet.contains(address)).copied();
+        let link = self.links.iter().position(|link| link.iter().any(|subnet| subnet.contains(address)));
         if let Some(before) = self.by_address.remove(&address) {
-            self.by_mac.remove(&(before.mac, subnet));
+            self.by_mac.remove(&(before.mac, link));
         }
         match state {
             LeaseState::Bound => {
                 // A machine that gets another address has left its old one.
-                if let Some(old) = self.by_mac.insert((mac, subnet), address) {
+                if let Some(old) = self.by_mac.insert((mac, link), address) {
                     self.by_address.remove(&old);
                 }
                 self.by_address.insert(address, Holder { mac, expires, hostname: lease.hostname.clone() });
@@ -83,13 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_on_two_subnets_has_an_address_on_each() {
-        let subnets = ["10.77.0.0/28", "10.77.0.16/28"].map(|subnet| subnet.parse().expect("a network"));
-        let mut clients = Clients::on(subnets.into());
+    fn a_machine_has_an_address_on_each_link_and_one_where_subnets_share_it() {
+        let [a, b, c] = ["10.77.0.0/28", "10.77.0.16/28", "10.77.0.32/28"].map(|net| net.parse().expect("a network"));
+        let mut clients = Clients::on(vec![vec![a], vec![b, c]]);
 
-        [bound(1, 10), bound(1, 20), bound(1, 21)].iter().for_each(|lease| clients.note(lease));
+        [bound(1, 10), bound(1, 20), bound(1, 40)].iter().for_each(|lease| clients.note(lease));
 
-        assert_eq!([10, 20, 21].map(|last| clients.holder(host(last))), [Some(mac(1)), None, Some(mac(1))]);
+        assert_eq!([10, 20, 40].map(|last| clients.holder(host(last))), [Some(mac(1)), None, Some(mac(1))]);
     }
 
     #[test]

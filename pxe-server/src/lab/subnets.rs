@@ -10,10 +10,11 @@ use toml::Spanned;
 use super::{default_pool, within};
 use crate::config::{Config, Invalid, Router, SubnetSection};
 
-/// The subnets behind relay agents.
+/// The subnets behind relay agents, and those that share a link.
 ///
 /// # Errors
-/// One is no network, shares addresses with another or with the lab, or has a router or pool elsewhere.
+/// One is no network, shares addresses with another or with the lab, has a router or pool elsewhere, or shares the link of a network
+/// that has none.
 pub(super) fn relayed(config: &Config, server: Ipv4Net) -> Result<Vec<dhcp::Subnet>, Invalid> {
     let mut subnets: Vec<dhcp::Subnet> = Vec::new();
     for section in &config.dhcp.subnet {
@@ -25,7 +26,29 @@ pub(super) fn relayed(config: &Config, server: Ipv4Net) -> Result<Vec<dhcp::Subn
         }
         subnets.push(subnet(config, section, network, server.address())?);
     }
+    for (section, subnet) in config.dhcp.subnet.iter().zip(&subnets) {
+        if let (Some(written), Some(link)) = (&section.shares_link_with, subnet.link) {
+            is_a_link(link, server, &subnets)
+                .map_err(|problem| config.invalid("dhcp.subnet.shares-link-with", written, problem))?;
+        }
+    }
     Ok(subnets)
+}
+
+/// What is wrong with this network as one whose link others share, if anything is.
+fn is_a_link(link: Ipv4Net, server: Ipv4Net, subnets: &[dhcp::Subnet]) -> Result<(), String> {
+    let same = |network: Ipv4Net| (network.network(), network.prefix()) == (link.network(), link.prefix());
+    if same(server) {
+        return Ok(());
+    }
+    match subnets.iter().find(|subnet| same(subnet.network)).map(|subnet| subnet.link) {
+        Some(None) => Ok(()),
+        Some(Some(other)) if same(other) => Err(format!("{link} is this network itself: expected another one")),
+        Some(Some(other)) => Err(format!("{link} is on the link of {other} itself: expected {other}")),
+        None => {
+            Err(format!("{link} is no network of this configuration: expected the lab's or that of another subnet"))
+        }
+    }
 }
 
 fn network(config: &Config, written: &Spanned<Ipv4Net>) -> Result<Ipv4Net, Invalid> {
@@ -68,6 +91,7 @@ fn subnet(
     let domain = section.domain.as_ref().unwrap_or(&config.lab.domain);
     Ok(dhcp::Subnet {
         network,
+        link: section.shares_link_with.as_ref().map(|written| *written.get_ref()),
         pool: pool.ranges(),
         lease: Duration::from_secs(lease.0.into()),
         router,
@@ -88,12 +112,13 @@ mod tests {
         let subnets = fit("[lab]\ndomain = 'lab'\n[dhcp]\ndns = ['10.77.0.9']\nlease-seconds = 60\n\
              [dhcp.options]\nntp-servers = '10.77.0.9'\ninterface-mtu = 9000\n\
              [[dhcp.subnet]]\nnetwork = '10.78.0.0/24'\nrouter = '10.78.0.254'\n\
-             [[dhcp.subnet]]\nnetwork = '10.79.0.0/16'\nrouter = 'none'\npool = []\nlease-seconds = 7\ndns = []\n\
+             [[dhcp.subnet]]\nnetwork = '10.79.0.0/16'\nrouter = 'none'\nshares-link-with = '10.77.0.0/24'\npool = []\nlease-seconds = 7\ndns = []\n\
              domain = ''\noptions = { interface-mtu = 1500 }\n");
 
         let address = |text: &str| text.parse().expect("an address");
         let first = dhcp::Subnet {
             network: "10.78.0.0/24".parse().expect("a network"),
+            link: None,
             pool: vec![address("10.78.0.128")..=address("10.78.0.253")],
             lease: Duration::from_secs(60),
             router: Some(address("10.78.0.254")),
@@ -103,6 +128,7 @@ mod tests {
         };
         let second = dhcp::Subnet {
             network: "10.79.0.0/16".parse().expect("a network"),
+            link: Some("10.77.0.0/24".parse().expect("a network")),
             pool: Vec::new(),
             lease: Duration::from_secs(7),
             router: None,
@@ -128,6 +154,8 @@ mod tests {
             another("10.0.0.0/8"),
             another("10.77.0.0/25"),
             with(elsewhere),
+            with("shares-link-with = '10.80.0.0/24'\n"),
+            with("shares-link-with = '10.78.0.0/24'\n"),
             with("pool = '10.78.0.9-10.78.0.255'\n"),
             with("pool = ['10.78.0.9-10.78.0.10', '10.77.0.3-10.77.0.4']\n"),
         ];

@@ -1,10 +1,9 @@
 //! Addresses that a host has without having asked for them.
 
-use lab_tests::process::run;
-use lab_tests::{Host, Namespace};
+use lab_tests::Namespace;
 
 use crate::server::{ON_THE_BRIDGE, Server, definition};
-use crate::udhcpc::Udhcpc;
+use crate::udhcpc::{Udhcpc, host};
 
 #[test]
 fn an_address_that_a_host_has_is_given_to_nobody_and_told_to_the_owner() {
@@ -52,18 +51,6 @@ fn without_the_capability_addresses_are_offered_unasked() {
 
     server.wait_for_log("this process lacks CAP_NET_RAW");
     server.wait_for("client.log", "bound 10.77.0.200 ");
-}
-
-/// A host with this hardware address on the server's bridge, perhaps with an address.
-fn host(port: &str, mac: &str, address: Option<&str>) -> Host {
-    let host = Host::new().unwrap();
-    host.plug_into(port).unwrap();
-    run("ip", &["link", "set", port, "master", "lab"]).unwrap();
-    host.ip(&["link", "set", "eth0", "address", mac]).unwrap();
-    if let Some(address) = address {
-        host.ip(&["address", "add", address, "dev", "eth0"]).unwrap();
-    }
-    host
 }
 
 const SQUATTER: &str = "52:54:00:00:00:66";

@@ -19,6 +19,7 @@ mod nat;
 mod relays;
 mod rivals;
 mod server;
+mod shared;
 mod start;
 mod udhcpc;
 mod unit;

@@ -1,4 +1,4 @@
-//! BusyBox's DHCP client on a host of its own.
+//! BusyBox's DHCP client, and hosts on the bridge that it may run on.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -41,4 +41,16 @@ impl Udhcpc {
     pub(crate) fn signal(&self, signal: &str) {
         run("kill", &[&format!("-{signal}"), &self.0.id().to_string()]).unwrap();
     }
+}
+
+/// A host with this hardware address on the server's bridge, perhaps with an address.
+pub(crate) fn host(port: &str, mac: &str, address: Option<&str>) -> Host {
+    let host = Host::new().unwrap();
+    host.plug_into(port).unwrap();
+    run("ip", &["link", "set", port, "master", "lab"]).unwrap();
+    host.ip(&["link", "set", "eth0", "address", mac]).unwrap();
+    if let Some(address) = address {
+        host.ip(&["address", "add", address, "dev", "eth0"]).unwrap();
+    }
+    host
 }

@@ -16,7 +16,7 @@ pub struct Config {
     pub server: Ipv4Addr,
     /// The subnet of the link that the server is on.
     pub lab: Subnet,
-    /// Those whose clients' messages come by way of relay agents.
+    /// The others: those whose clients' messages come by way of relay agents, and those that share a link.
     pub relayed: Vec<Subnet>,
     /// Clients that are treated alike. One that is of several gets what the first of them says.
     pub classes: Vec<Class>,
@@ -38,6 +38,9 @@ pub struct Config {
 pub struct Subnet {
     /// The network with its prefix, whatever the host's part of the address is.
     pub network: Ipv4Net,
+    /// The network whose link it shares, if it is not the first of its link: a client there may get an address of either, of the
+    /// first that has room.
+    pub link: Option<Ipv4Net>,
     /// The addresses for clients without a reservation, both ends included; those outside of the network, the server's
     /// own, the router's and the reserved ones are left out. Empty: clients without a reservation get no answer.
     pub pool: Vec<RangeInclusive<Ipv4Addr>>,

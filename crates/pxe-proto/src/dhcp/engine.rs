@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use lab_model::{Inventory, MacAddr, Machine, What};
 
 use super::boot_file::BootFile;
+use super::link::{Applicant, Link};
 use super::probes::{Probe, Probes};
 use super::reply::{self, Parameters};
-use super::segment::{Applicant, Segment};
 use super::{
     Class, Config, Destination, Ignored, LeaseRecord, Refusal, Reply, ReplyKind, Request, RequestKind, Subnet, Verdict,
 };
@@ -26,14 +26,15 @@ use crate::boot::{self, Boot, Profiles};
 ///   gets the address before that lease has ended, or its holder has taken another.
 /// - A client that a lone (authoritative) server does not know keeps the address it has, if it could be given that
 ///   address: so a lost journal disturbs nobody.
-/// - Each subnet is served by itself: a machine that is on two of them, as one with VLANs is, has an address on each.
+/// - Each link is served by itself: a machine that is on two of them, as one with VLANs is, has an address on each. On a link that
+///   several subnets share it has one.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
     inventory: Arc<Inventory>,
     profiles: Arc<Profiles>,
     /// The server's own link first.
-    segments: Vec<Segment>,
+    links: Vec<Link>,
     probes: Probes,
 }
 
@@ -60,7 +61,7 @@ pub struct Change {
     pub event: Option<(MacAddr, What)>,
 }
 
-/// Which of the engine's segments.
+/// Which of the engine's links.
 type Place = usize;
 
 /// The server's own link.
@@ -98,10 +99,20 @@ struct Grant {
 impl Engine {
     /// An engine that knows of no lease yet.
     pub fn new(config: Config, inventory: Arc<Inventory>) -> Self {
-        let subnets = [&config.lab].into_iter().chain(&config.relayed);
-        let segments = subnets.map(|subnet| Segment::new(subnet.clone(), &config.classes, config.server)).collect();
+        let mut links: Vec<Link> = Vec::new();
+        let (shared, first): (Vec<_>, Vec<_>) =
+            [&config.lab].into_iter().chain(&config.relayed).partition(|subnet| subnet.link.is_some());
+        for subnet in first.into_iter().chain(shared) {
+            let others = |link: &&mut Link| {
+                link.subnets().any(|other| subnet.link.is_some_and(|link| other.network.contains(link.address())))
+            };
+            match links.iter_mut().find(others) {
+                Some(link) => link.add(subnet.clone(), &config.classes, config.server),
+                None => links.push(Link::new(subnet.clone(), &config.classes, config.server)),
+            }
+        }
         let mut engine =
-            Self { config, inventory: Arc::default(), profiles: Arc::default(), segments, probes: Probes::default() };
+            Self { config, inventory: Arc::default(), profiles: Arc::default(), links, probes: Probes::default() };
         engine.set_inventory(inventory);
         engine
     }
@@ -109,7 +120,7 @@ impl Engine {
     /// Takes up a lease from the journal; they come in the order in which they were written, before the first request.
     pub fn restore(&mut self, lease: LeaseRecord) {
         if let Some(place) = self.place_of(lease.address) {
-            self.segments[place].leases.restore(lease);
+            self.links[place].restore(lease);
         }
     }
 
@@ -128,10 +139,10 @@ impl Engine {
         let (Some(Probe { mac, request }), Some(place)) = (self.probes.close(address), self.place_of(address)) else {
             return Vec::new();
         };
-        let leases = &mut self.segments[place].leases;
-        let is_still_offered = leases.offered(mac) == Some(address);
+        let link = &mut self.links[place];
+        let is_still_offered = link.offered(mac) == Some(address);
         let declined = match verdict {
-            Verdict::Taken(holder) if holder != mac => leases.decline(mac, address, self.config.decline_hold),
+            Verdict::Taken(holder) if holder != mac => link.decline(mac, address, self.config.decline_hold),
             // The client itself may still have it up from the last time.
             Verdict::Taken(_) | Verdict::Free => None,
         };
@@ -144,10 +155,7 @@ impl Engine {
 
     /// Works from this inventory from now on.
     pub fn set_inventory(&mut self, inventory: Arc<Inventory>) {
-        for Segment { leases, .. } in &mut self.segments {
-            let reserved = inventory.machines().filter_map(|machine| machine.address);
-            leases.reserve(reserved.filter(|address| leases.is_clients(*address)).collect());
-        }
+        self.links.iter_mut().for_each(|link| link.reserve(&inventory));
         self.inventory = inventory;
     }
 
@@ -156,18 +164,18 @@ impl Engine {
         self.profiles = profiles;
     }
 
-    /// Every lease that is to be kept, in the order of subnets and addresses: what a snapshot of the journal consists of.
+    /// Every lease that is to be kept, in the order of links, subnets and addresses: what a snapshot of the journal consists of.
     pub fn leases(&self) -> impl Iterator<Item = &LeaseRecord> {
-        self.segments.iter().flat_map(|segment| segment.leases.kept())
+        self.links.iter().flat_map(Link::kept)
     }
 
-    /// The subnets that it serves, the server's own first.
-    pub fn subnets(&self) -> impl Iterator<Item = &Subnet> {
-        self.segments.iter().map(|segment| &segment.subnet)
+    /// The subnets that it serves, by link, the server's own first.
+    pub fn links(&self) -> impl Iterator<Item = impl Iterator<Item = &Subnet>> {
+        self.links.iter().map(Link::subnets)
     }
 
     fn advance(&mut self, now: SystemTime) {
-        self.segments.iter_mut().for_each(|segment| segment.leases.advance(now.into()));
+        self.links.iter_mut().for_each(|link| link.advance(now.into()));
     }
 
     fn decide(&mut self, request: &Request) -> Result<Action, Ignored> {
@@ -177,7 +185,7 @@ impl Engine {
         let ours = [Some(self.config.server), request.relay_agent.server];
         if let Some(other) = request.server.filter(|server| !ours.contains(&Some(*server))) {
             // RFC 2131 §3.1, step 4: the servers that were not chosen take this as notice.
-            self.segments[place].leases.withdraw(request.mac());
+            self.links[place].withdraw(request.mac());
             return Err(Ignored::OtherServer(other));
         }
         match request.kind() {
@@ -189,15 +197,15 @@ impl Engine {
         }
     }
 
-    /// The subnet that the client is on: what somebody says of it goes before where the message comes from.
+    /// The link that the client is on: what somebody says of it goes before where the message comes from.
     fn place(&self, request: &Request) -> Result<Place, Ignored> {
         let relay = Some(request.relay()).filter(|relay| !relay.is_unspecified());
         // RFC 3527 §3: the relay's own address may be of any network then. RFC 3011 §2: clients that are not on the link
         // which they ask for, such as access servers; the relay knows better than they.
         let link = relay.and(request.relay_agent.link).or(request.subnet);
         if let Some(link) = link {
-            let named = |segment: &Segment| segment.subnet.network.contains(link);
-            return self.segments.iter().position(named).ok_or(Ignored::ForeignSubnet(link));
+            let named = |subnet: &Subnet| subnet.network.contains(link);
+            return self.links.iter().position(|other| other.subnets().any(named)).ok_or(Ignored::ForeignSubnet(link));
         }
         if let Some(relay) = relay {
             return self.place_of(relay).ok_or(Ignored::ForeignRelay(relay));
@@ -206,9 +214,9 @@ impl Engine {
         Ok(request.address_held().and_then(|address| self.place_of(address)).unwrap_or(HERE))
     }
 
-    /// The subnet on which a host other than the server can have the address.
+    /// The link on which a host other than the server can have the address.
     fn place_of(&self, address: Ipv4Addr) -> Option<Place> {
-        self.segments.iter().position(|segment| segment.leases.is_clients(address))
+        self.links.iter().position(|link| link.has(address))
     }
 
     /// RFC 2131 §4.3.1.
@@ -217,17 +225,17 @@ impl Engine {
         let applicant = self.applicant(asker);
         let mac = applicant.mac;
         let is_reserved = |address| applicant.reservation == Some(address);
-        let segment = &mut self.segments[place];
-        let address = segment.choose(applicant, request.requested)?;
+        let link = &mut self.links[place];
+        let address = link.choose(applicant, request.requested)?;
         if let Some(waiting) = self.probes.waiting(address, mac) {
             // It is answered by what it says last: a transaction that it gave up it no longer listens to.
             waiting.clone_from(request);
             return Err(Ignored::Probing(address));
         }
-        let is_new = ![segment.leases.leased(mac), segment.leases.offered(mac)].contains(&Some(address));
+        let is_new = !link.is_known(address, mac);
         // A flood of made-up clients is to keep nobody else from booting: beyond the bound, addresses are offered unasked.
         let is_probed = self.config.probe && place == HERE && is_new && self.probes.have_room();
-        segment.leases.offer(mac, address, self.config.offer_hold);
+        link.offer(mac, address, self.config.offer_hold);
         if is_probed {
             let request = (!is_reserved(address)).then(|| Box::new(request.clone()));
             let is_awaited = request.is_some();
@@ -243,7 +251,6 @@ impl Engine {
     fn request(&mut self, asker: Asker<'_>) -> Result<Action, Ignored> {
         let Asker { request, place, classes } = asker;
         let applicant = self.applicant(asker);
-        let lease = self.lease(place, classes);
         let mac = applicant.mac;
         let in_use = Some(request.client_address).filter(|address| !address.is_unspecified());
         let (asked, address) = match (request.server, request.requested) {
@@ -252,14 +259,15 @@ impl Engine {
             (None, None) => (Asked::Renewing, in_use),
         };
         let address = address.ok_or(Ignored::NoAddress)?;
-        let segment = &mut self.segments[place];
-        let known = segment.leases.knows(mac) || applicant.reservation.is_some();
+        let lease = self.lease(place, address, classes);
+        let link = &mut self.links[place];
+        let known = link.knows(mac) || applicant.reservation.is_some();
         if asked != Asked::Selecting && !known && !self.config.authoritative {
             return Err(Ignored::UnknownClient(mac));
         }
-        match segment.entitled(address, applicant) {
+        match link.entitled(address, applicant) {
             Ok(()) => {
-                let commit = Some(segment.leases.bind(mac, address, request.hostname.clone(), lease));
+                let commit = link.bind(mac, address, request.hostname.clone(), lease);
                 let is_told = asked != Asked::Renewing;
                 Ok(self.grant(ReplyKind::Ack, asker, Grant { address, commit, is_told, is_probed: false }))
             }
@@ -271,7 +279,7 @@ impl Engine {
     fn decline(&mut self, request: &Request, place: Place) -> Result<Action, Ignored> {
         let mac = request.mac();
         let address = request.requested.ok_or(Ignored::NoAddress)?;
-        let declined = self.segments[place].leases.decline(mac, address, self.config.decline_hold);
+        let declined = self.links[place].decline(mac, address, self.config.decline_hold);
         let lease = declined.ok_or(Ignored::NotTheirs(mac, address))?;
         Ok(Action::Record(Box::new(Change::declined(lease))))
     }
@@ -279,7 +287,7 @@ impl Engine {
     /// RFC 2131 §4.3.4.
     fn release(&mut self, request: &Request, place: Place) -> Result<Action, Ignored> {
         let (mac, address) = (request.mac(), request.client_address);
-        let lease = self.segments[place].leases.release(mac, address).ok_or(Ignored::NotTheirs(mac, address))?;
+        let lease = self.links[place].release(mac, address).ok_or(Ignored::NotTheirs(mac, address))?;
         Ok(Action::Record(Box::new(Change { lease, event: None })))
     }
 
@@ -290,10 +298,10 @@ impl Engine {
         if address.is_unspecified() {
             return Err(Ignored::NoAddress);
         }
-        if !self.segments[place].leases.is_clients(address) {
+        if !self.links[place].has(address) {
             return Err(Ignored::ForeignClient(address));
         }
-        let message = reply::message(ReplyKind::Ack, request, &self.parameters(asker, None));
+        let message = reply::message(ReplyKind::Ack, request, &self.parameters(asker, address, false));
         Ok(Action::Reply(Box::new(Reply {
             kind: ReplyKind::Ack,
             mac: request.mac(),
@@ -310,7 +318,7 @@ impl Engine {
     fn applicant<'a>(&self, Asker { request, place, classes }: Asker<'a>) -> Applicant<'a> {
         let mac = request.mac();
         let reserved = self.inventory.by_mac(mac).and_then(|machine| machine.address);
-        let reservation = reserved.filter(|address| self.segments[place].leases.is_clients(*address));
+        let reservation = reserved.filter(|address| self.links[place].has(*address));
         Applicant { mac, classes, reservation }
     }
 
@@ -320,10 +328,10 @@ impl Engine {
         classes.filter(|(_, class)| class.members.selects(request)).map(|(at, _)| at).collect()
     }
 
-    /// How long a client of these classes may use its address.
-    fn lease(&self, place: Place, classes: &[usize]) -> Duration {
+    /// How long a client of these classes may use the address.
+    fn lease(&self, place: Place, address: Ipv4Addr, classes: &[usize]) -> Duration {
         let own = classes.iter().find_map(|class| self.config.classes[*class].lease);
-        own.unwrap_or(self.segments[place].subnet.lease)
+        own.unwrap_or(self.links[place].subnet_of(address).lease)
     }
 
     fn grant(&self, kind: ReplyKind, asker: Asker<'_>, grant: Grant) -> Action {
@@ -339,7 +347,7 @@ impl Engine {
             mac,
             firmware,
             address,
-            message: reply::message(kind, request, &self.parameters(asker, Some(address))),
+            message: reply::message(kind, request, &self.parameters(asker, address, true)),
             destination: destination(kind, request, place, Some(address)),
             commit,
             event: is_told.then_some((mac, what)),
@@ -362,17 +370,18 @@ impl Engine {
         }))
     }
 
-    fn parameters<'a>(&'a self, asker: Asker<'a>, address: Option<Ipv4Addr>) -> Parameters<'a> {
+    /// What a client is told with this address, which it is given, or has from elsewhere.
+    fn parameters<'a>(&'a self, asker: Asker<'a>, address: Ipv4Addr, is_given: bool) -> Parameters<'a> {
         let Asker { request, place, classes } = asker;
         let machine = self.inventory.by_mac(request.mac());
-        let subnet = &self.segments[place].subnet;
+        let subnet = self.links[place].subnet_of(address);
         let classes: Vec<_> = classes.iter().map(|class| &self.config.classes[*class]).collect();
         // RFC 2132 §9.2 counts in 32 bits, and RFC 2131 §3.3 takes the greatest value for eternity.
-        let seconds = self.lease(place, asker.classes).as_secs().min(u64::from(u32::MAX - 1)) as u32;
+        let seconds = self.lease(place, address, asker.classes).as_secs().min(u64::from(u32::MAX - 1)) as u32;
         Parameters {
             server: self.config.server,
             subnet,
-            lease: address.map(|address| (address, seconds)),
+            lease: is_given.then_some((address, seconds)),
             hostname: machine.map(|machine| machine.name.as_str()),
             boot: self.boot(request, machine.map(Arc::as_ref), &classes),
             settings: classes.iter().map(|class| &class.options).chain([&subnet.options]).collect(),

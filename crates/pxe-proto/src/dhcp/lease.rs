@@ -40,6 +40,16 @@ pub enum LeaseState {
     Declined,
 }
 
+impl LeaseState {
+    /// Whether the address is, or was, the client's.
+    pub(super) const fn is_somebodys(self) -> bool {
+        match self {
+            Self::Bound | Self::Released => true,
+            Self::Offered | Self::Declined => false,
+        }
+    }
+}
+
 /// A moment in whole seconds since 1970-01-01 00:00:00 UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

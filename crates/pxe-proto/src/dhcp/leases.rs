@@ -129,17 +129,12 @@ impl<A: Address> Leases<A> {
 
     /// Whether there is any pool for a client of these classes.
     pub(crate) fn has_pool(&self, classes: &[usize]) -> bool {
-        self.pools_for(classes).any(|pool| !pool.is_empty())
+        classes.iter().filter_map(|class| self.pools.get(*class)).chain(self.pools.last()).any(|pool| !pool.is_empty())
     }
 
     fn pool_of(&self, address: A) -> Option<usize> {
         let is_taken = address == self.server || Some(address) == self.router;
         self.pools.iter().position(|pool| pool.contains(address)).filter(|_| !is_taken)
-    }
-
-    /// The pools for a client of these classes, its own first.
-    fn pools_for(&self, classes: &[usize]) -> impl Iterator<Item = &Pool<A>> {
-        classes.iter().filter_map(|class| self.pools.get(*class)).chain(self.pools.last())
     }
 
     /// Whether the address is reserved for some machine.
@@ -183,17 +178,25 @@ impl<A: Address> Leases<A> {
         }
     }
 
-    /// An address of a pool for a machine that has none: one that nobody had yet, the same for the same machine as far
+    /// An address of everybody's pool for a machine that has none: one that nobody had yet, the same for the same machine as far
     /// as possible, else the one that has been out of use for longest.
     ///
     /// The order also guards against a clock that was set forward, by which leases seem to have ended that have not.
-    pub(crate) fn pick(&self, mac: MacAddr, classes: &[usize]) -> Option<A> {
-        self.pools_for(classes).find_map(|pool| {
-            pool.unused(mac).or_else(|| {
-                let address = pool.first_to_end()?;
-                self.by_address.get(&address).filter(|record| !record.is_active(self.clock))?;
-                Some(address)
-            })
+    pub(crate) fn pick(&self, mac: MacAddr) -> Option<A> {
+        self.pick_from(self.pools.last()?, mac)
+    }
+
+    /// The same, of the pools for these classes alone.
+    pub(crate) fn pick_of_class(&self, mac: MacAddr, classes: &[usize]) -> Option<A> {
+        let pools = classes.iter().filter_map(|class| self.pools.get(*class));
+        pools.into_iter().find_map(|pool| self.pick_from(pool, mac))
+    }
+
+    fn pick_from(&self, pool: &Pool<A>, mac: MacAddr) -> Option<A> {
+        pool.unused(mac).or_else(|| {
+            let address = pool.first_to_end()?;
+            self.by_address.get(&address).filter(|record| !record.is_active(self.clock))?;
+            Some(address)
         })
     }
 
@@ -215,6 +218,14 @@ impl<A: Address> Leases<A> {
     /// Takes back what was offered to the machine, because it wants something else.
     pub(crate) fn withdraw(&mut self, mac: MacAddr) {
         if let Some(address) = self.offered(mac) {
+            self.forget(address);
+        }
+    }
+
+    /// Ends whatever the machine has, because it has something elsewhere.
+    pub(crate) fn leave(&mut self, mac: MacAddr) {
+        self.withdraw(mac);
+        if let Some(address) = self.leased(mac) {
             self.forget(address);
         }
     }

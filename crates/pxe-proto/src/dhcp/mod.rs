@@ -13,7 +13,7 @@
 //! makes up a new one at each fresh first boot. A machine is to have one address, so the identifier is only echoed.
 //!
 //! Deliberately not here: sockets and the clock, which file a machine boots ([`crate::boot`] decides), addresses for
-//! clients that are not on Ethernet, BOOTP without DHCP, and several subnets on one link.
+//! clients that are not on Ethernet, and BOOTP without DHCP.
 
 mod address;
 pub mod arp;
@@ -32,6 +32,7 @@ mod known;
 mod layout;
 mod lease;
 pub(crate) mod leases;
+mod link;
 mod options;
 mod pool;
 mod probes;
@@ -41,7 +42,6 @@ mod relay_agent;
 mod reply;
 mod request;
 mod rival;
-mod segment;
 mod settings;
 
 pub use address::Address;

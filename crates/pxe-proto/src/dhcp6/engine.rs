@@ -177,7 +177,7 @@ impl Engine {
         if !self.leases.has_pool(&[]) && wanted.is_none() {
             return Err(Ignored::NoPool(mac));
         }
-        wanted.or_else(|| self.leases.pick(mac, &[])).ok_or(Ignored::PoolExhausted(mac))
+        wanted.or_else(|| self.leases.pick(mac)).ok_or(Ignored::PoolExhausted(mac))
     }
 
     /// Whether the address could be given to the client.

@@ -28,6 +28,7 @@ pub(crate) struct Lan {
 pub(crate) fn config() -> Config {
     let lab = Subnet {
         network: "10.77.0.1/24".parse().expect("a network"),
+        link: None,
         pool: vec![host(100)..=host(103)],
         lease: LEASE,
         router: Some(host(1)),

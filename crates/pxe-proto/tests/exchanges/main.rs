@@ -17,4 +17,5 @@ mod promises;
 mod relays;
 mod request;
 mod reservations;
+mod shared;
 mod time;

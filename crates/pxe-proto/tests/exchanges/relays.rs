@@ -193,6 +193,7 @@ fn what_the_relay_says_comes_back_byte_by_byte_as_the_last_option() {
 pub(crate) fn three() -> Config {
     let north = Subnet {
         network: "10.78.0.0/24".parse().expect("a network"),
+        link: None,
         pool: vec![far(78, 50)..=far(78, 53)],
         lease: LEASE / 30,
         router: Some(NORTH),
