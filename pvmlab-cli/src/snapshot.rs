@@ -54,7 +54,7 @@ pub(crate) fn take(home: &Home, machine: &MachineName, name: &SnapshotName, _loc
         Err(error) if error.kind() == io::ErrorKind::NotFound => drop(removal::remove_path(&kept)?),
         Err(error) => return Err(anyhow::Error::from(error).context("cannot read the firmware variables").into()),
     }
-    disk::snapshot(&disk, disk::Snapshot::Take(name.as_str()))
+    disk::snapshot(&disk, disk::Snapshot::Take(name.as_str())).inspect_err(|_| drop(removal::remove_path(&kept)))
 }
 
 /// Makes disk and firmware variables what they were; what came since is lost.

@@ -6,7 +6,7 @@ mod vendor;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use bench::Lab;
 use lab_model::ImageManifest;
@@ -106,6 +106,47 @@ fn what_cannot_be_installed_is_refused_and_leaves_nothing() {
     assert_eq!(lab.files(), [""; 0]);
 }
 
+/// Of tables that promise anything, no more memory is taken than a good image takes: beyond the limit the program would abort.
+#[test]
+fn a_corrupted_image_takes_little_memory_and_says_what_is_wrong() {
+    let lab = Lab::new();
+    let whole = qcow2(&lab, "image.qcow2", &vendor::debian(vendor::x86_64()));
+    let first_table = u64::from_be_bytes(whole[40..48].try_into().expect("8 bytes")) as usize;
+    let table =
+        u64::from_be_bytes(whole[first_table..first_table + 8].try_into().expect("8 bytes")) as usize & 0xff_ffff;
+    // A small generator: the same changes in every run, in the header and the tables of both levels.
+    let mut state = 1_u64;
+    let mut number = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut refused = 0;
+
+    for case in 0..24 {
+        let mut image = whole.clone();
+        for _ in 0..=number(4) {
+            let at = match case % 3 {
+                0 => 20 + number(28),
+                1 => first_table + number(8),
+                _ => table + number(64),
+            };
+            image[at] = number(256) as u8;
+        }
+        fs::write(lab.folder().join("image.qcow2"), &image).expect("written");
+        let output =
+            limited(&lab, "ulimit -d 262144", &["distro", "add", "image.qcow2", "--name", &format!("image-{case}")]);
+
+        let said = lab.transcript(&["distro", "add"], &output);
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{case}: {said}");
+        if !output.status.success() {
+            assert!(said.contains("\nerror: ") && said.contains("\nhint: "), "{case}: {said}");
+            refused += 1;
+        }
+    }
+
+    assert!(refused > 12, "{refused}");
+}
+
 #[test]
 fn a_name_that_is_taken_is_refused() {
     let lab = Lab::new();
@@ -122,12 +163,7 @@ fn a_full_disk_leaves_no_image() {
     let lab = Lab::new();
     fs::write(lab.folder().join("debian.img"), vendor::debian(vendor::x86_64())).expect("written");
     // What a full disk does, a limit on a file's length does as well.
-    let program = env!("CARGO_BIN_EXE_pvmlab");
-    let mut command = Command::new("bash");
-    command.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" distro add debian.img", program]);
-    command.env("PVMLAB_HOME", lab.home()).env("NO_COLOR", "1").current_dir(lab.folder()).stdin(Stdio::null());
-
-    let output = command.output().expect("it runs");
+    let output = limited(&lab, "trap '' XFSZ; ulimit -f 64", &["distro", "add", "debian.img"]);
 
     insta::assert_snapshot!("full", hide_temporary(&lab.transcript(&["distro", "add", "debian.img"], &output)));
     assert_eq!(lab.files(), [""; 0]);
@@ -153,6 +189,15 @@ fn ctrl_c_leaves_no_image() {
 
     insta::assert_snapshot!("interrupted", lab.transcript(&["distro", "add", "debian.qcow2"], &output));
     assert_eq!(lab.files(), [""; 0]);
+}
+
+/// Runs the program after a shell has set limits for it.
+fn limited(lab: &Lab, limits: &str, arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_pvmlab");
+    let mut command = Command::new("bash");
+    command.args(["-c", &format!("{limits}; exec \"$0\" \"$@\""), program]).args(arguments);
+    command.env("PVMLAB_HOME", lab.home()).env("NO_COLOR", "1").current_dir(lab.folder()).stdin(Stdio::null());
+    command.output().expect("it runs")
 }
 
 /// Disks that are being written in the folders below `folder`.

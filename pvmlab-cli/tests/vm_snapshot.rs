@@ -2,9 +2,10 @@
 
 mod bench;
 
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use bench::Lab;
 
@@ -118,27 +119,106 @@ fn a_clone_of_an_overlay_is_laid_over_the_same_disk() {
 fn ctrl_c_leaves_no_half_of_a_clone() {
     let lab = with_machine();
     let before = lab.files();
-    let bin = lab.folder().join("slow");
-    std::fs::create_dir(&bin).expect("made");
     let started = lab.folder().join("started");
     assert!(Command::new("mkfifo").arg(&started).status().expect("it runs").success());
-    let script = format!("#!/bin/bash\necho > '{}'\nexec sleep 1000\n", started.display());
-    std::fs::write(bin.join("qemu-img"), script).expect("written");
-    std::fs::set_permissions(bin.join("qemu-img"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");
+    let path = path_with_qemu_img(&lab, &format!("echo > '{}'\nexec sleep 1000", started.display()));
     let mut command = lab.command(&["vm", "clone", "web", "web-2"]);
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("a path"));
     command.env("PATH", path).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
 
     let child = command.spawn().expect("it runs");
     // Opening a pipe for reading waits for who writes to it.
     std::fs::read(&started).expect("started");
-    let group = format!("-{}", child.id());
-    assert!(Command::new("kill").args(["-INT", "--", &group]).status().expect("it runs").success());
+    interrupt(&child);
     let output = child.wait_with_output().expect("it ends");
 
     let said = lab.transcript(&["vm", "clone", "…"], &output);
     assert_eq!(said, "$ pvmlab vm clone …\nerror: interrupted: nothing was changed\n[exit 130]\n");
     assert_eq!(lab.files(), before);
+}
+
+#[test]
+fn ctrl_c_meanwhile_leaves_a_whole_snapshot() {
+    let lab = with_machine();
+    write(&lab, "web", 1);
+    lab.write("vms/web-vars.fd", "first");
+
+    let said = interrupted_meanwhile(&lab, &["vm", "snapshot", "web", "a"]);
+
+    assert_eq!(said, "$ pvmlab vm snapshot web a\ntook snapshot `a` of `web`\n[exit 0]\n");
+    write(&lab, "web", 2);
+    lab.write("vms/web-vars.fd", "second");
+    assert!(lab.run(&["vm", "restore", "web", "a"]).ends_with("[exit 0]\n"));
+    assert!(holds(&lab, "web", 1));
+    assert_eq!(std::fs::read(lab.home().join("vms/web-vars.fd")).expect("there"), b"first");
+}
+
+#[test]
+fn ctrl_c_meanwhile_leaves_nothing_half_restored() {
+    let lab = with_machine();
+    write(&lab, "web", 1);
+    lab.write("vms/web-vars.fd", "first");
+    lab.run(&["vm", "snapshot", "web", "a"]);
+    write(&lab, "web", 2);
+    lab.write("vms/web-vars.fd", "second");
+
+    let said = interrupted_meanwhile(&lab, &["vm", "restore", "web", "a"]);
+
+    assert_eq!(said, "$ pvmlab vm restore web a\n`web` is as it was at snapshot `a`\n[exit 0]\n");
+    assert!(holds(&lab, "web", 1));
+    assert_eq!(std::fs::read(lab.home().join("vms/web-vars.fd")).expect("there"), b"first");
+}
+
+#[test]
+fn a_snapshot_that_fails_leaves_nothing() {
+    let lab = with_machine();
+    lab.write("vms/web-vars.fd", "first");
+    let before = lab.files();
+    let path = path_with_qemu_img(&lab, "if [ \"$1\" = snapshot ]; then echo 'No space left' >&2; exit 1; fi");
+
+    let output = lab.command(&["vm", "snapshot", "web", "a"]).env("PATH", path).output().expect("it runs");
+
+    let said = lab.transcript(&["vm", "snapshot", "…"], &output);
+    assert!(said.contains("No space left") && said.ends_with("[exit 5]\n"), "{said}");
+    assert_eq!(lab.files(), before);
+}
+
+/// Runs a command; Ctrl-C comes to its process group when its `qemu-img snapshot` has started and not done anything.
+fn interrupted_meanwhile(lab: &Lab, arguments: &[&str]) -> String {
+    let [started, go] = ["started", "go"].map(|name| {
+        let pipe = lab.folder().join(name);
+        assert!(Command::new("mkfifo").arg(&pipe).status().expect("it runs").success());
+        pipe
+    });
+    let wait = format!("echo > '{}'; read -r < '{}'", started.display(), go.display());
+    let mut command = lab.command(arguments);
+    command.env("PATH", path_with_qemu_img(lab, &format!("if [ \"$1\" = snapshot ]; then {wait}; fi")));
+    command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Open for both, a pipe waits for nobody: neither this test nor who reads it can hang.
+    let mut go = std::fs::File::options().read(true).write(true).open(go).expect("opened");
+
+    let child = command.spawn().expect("it runs");
+    // Opening a pipe for reading waits for who writes to it.
+    std::fs::read(&started).expect("started");
+    interrupt(&child);
+    go.write_all(b"\n").expect("written");
+    lab.transcript(arguments, &child.wait_with_output().expect("it ends"))
+}
+
+/// Ctrl-C, as a terminal sends it: to the whole process group.
+fn interrupt(child: &Child) {
+    let group = format!("-{}", child.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().expect("it runs").success());
+}
+
+/// A search path with a `qemu-img` that does something before it becomes the real one.
+fn path_with_qemu_img(lab: &Lab, before: &str) -> String {
+    let bin = lab.folder().join("slow");
+    std::fs::create_dir(&bin).expect("made");
+    let path = std::env::var("PATH").expect("a path");
+    let script = format!("#!/bin/bash\n{before}\nPATH='{path}' exec qemu-img \"$@\"\n");
+    std::fs::write(bin.join("qemu-img"), script).expect("written");
+    std::fs::set_permissions(bin.join("qemu-img"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");
+    format!("{}:{path}", bin.display())
 }
 
 /// A lab with a machine `web` whose disk is small.

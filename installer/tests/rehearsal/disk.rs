@@ -6,7 +6,7 @@ use installer::rehearse::rehearse;
 use lab_model::Phase;
 
 use crate::image::{MIB, disk_image};
-use crate::lab::{Lab, QUICK, is_unbootable};
+use crate::lab::{DISK, Lab, QUICK, is_unbootable};
 
 #[test]
 fn a_disk_smaller_than_the_image_is_not_touched() {
@@ -62,6 +62,26 @@ fn an_interrupted_installation_leaves_a_disk_of_the_images_size_unbootable() {
     assert!(is_unbootable(&disk));
 }
 
+/// What is thin beneath, such as a volume of a storage server, may be full before it is at its end.
+#[test]
+fn a_disk_that_takes_no_more_is_said_and_left_unbootable() {
+    let lab = Lab::new();
+    let mut old = vec![0; DISK];
+    old[..MIB].copy_from_slice(&disk_image()[..MIB]);
+    let disk = lab.disk_with(&old);
+
+    let output = lab.install_on_thin_disk(&disk, "2m");
+
+    assert!(!output.status.success(), "{output:?}");
+    let last = lab.server.posts().pop().expect("a report");
+    let report: lab_model::InstallerReport = serde_json::from_str(&last).expect("a report in JSON");
+    let failure = report.failure.expect("it failed");
+    assert_eq!(report.phase, Phase::Write, "{failure}");
+    assert!(failure.starts_with("cannot write /mnt/disk at byte "), "{failure}");
+    assert!(failure.contains("No space left on device"), "{failure}");
+    assert!(is_unbootable(&std::fs::read(&disk).expect("the disk is still there")));
+}
+
 #[test]
 fn an_image_without_a_partition_table_is_refused_before_the_disk_is_touched() {
     let lab = Lab::with_image(vec![1; 3 * MIB]);
@@ -72,7 +92,7 @@ fn an_image_without_a_partition_table_is_refused_before_the_disk_is_touched() {
         failure.reason,
         "the image has no usable GUID partition table: there is no `EFI PART` in its second sector; nothing was written"
     );
-    assert!(disk == std::fs::read(lab.old_disk(crate::lab::DISK)).expect("the disk as it was"));
+    assert!(disk == std::fs::read(lab.old_disk(DISK)).expect("the disk as it was"));
 }
 
 #[test]

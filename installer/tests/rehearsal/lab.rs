@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use installer::rehearse::rehearse;
@@ -86,10 +87,29 @@ impl Lab {
         self.install_on(&self.old_disk(size), patience)
     }
 
-    /// The same, on the disk as it is.
-    pub(crate) fn install_on(&self, disk: &Path, patience: Patience) -> (Result<(), Failure>, Vec<u8>) {
+    /// Has the program install on a copy of `disk` in memory that holds `room`, such as `2m`, and copies that back.
+    pub(crate) fn install_on_thin_disk(&self, disk: &Path, room: &str) -> Output {
+        self.serve_config();
+        let script = r#"
+            mount -t tmpfs -o size="$3" tmpfs /mnt && cp --sparse=always "$2" /mnt/disk || exit 2
+            "$0" rehearse --config "$1" --disk /mnt/disk
+            code=$?
+            cp --sparse=always /mnt/disk "$2" && exit $code
+        "#;
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_installer")]);
+        command.arg(self.server.url("/config")).arg(disk).arg(room);
+        command.output().expect("it runs: install util-linux")
+    }
+
+    fn serve_config(&self) {
         let config = serde_json::to_vec(&self.config).expect("a configuration has a JSON form");
         self.server.put("/config", File::new(config));
+    }
+
+    /// The same, on the disk as it is.
+    pub(crate) fn install_on(&self, disk: &Path, patience: Patience) -> (Result<(), Failure>, Vec<u8>) {
+        self.serve_config();
         let outcome = rehearse(&self.server.url("/config"), disk, patience);
         (outcome, std::fs::read(disk).expect("the disk is still there"))
     }
