@@ -39,6 +39,9 @@ enum Command {
         /// Believes manifests about their files instead of reading every image whole.
         #[arg(long)]
         quick: bool,
+        /// Also says what is different from this one, and what of it only a restart brings into force.
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
     },
 }
 
@@ -59,13 +62,17 @@ Privileges:
   The systemd unit grants both; for a program run by hand:
   sudo setcap cap_net_bind_service,cap_net_admin+ep pxe-server
 
+On SIGHUP, and when the file changes, the configuration is read anew: all of it comes into force, or nothing, and what only a restart
+changes is said.
+
 Under systemd the log has fields: journalctl -u pxe-server MACHINE=web, or STAGE=ack.
 
 Exit code: 0 after SIGTERM or SIGINT, 1 if it could not start or a service ended by itself.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
-  pxe-server check /etc/pxe-server/config.toml && systemctl restart pxe-server
+  pxe-server check /etc/pxe-server/config.toml && systemctl reload pxe-server
+  pxe-server check new.toml --against /etc/pxe-server/config.toml
 
 Exit code: 0 if all is well, 1 if something is wrong.";
 
@@ -73,7 +80,9 @@ Exit code: 0 if all is well, 1 if something is wrong.";
 pub fn run() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Serve { config, http_only } => serve(&config, http_only),
-        Command::Check { config, quick } => check::run(&config, if quick { Depth::Quick } else { Depth::Whole }),
+        Command::Check { config, quick, against } => {
+            check::run(&config, if quick { Depth::Quick } else { Depth::Whole }, against.as_deref())
+        }
     };
     match outcome {
         Ok(code) => code,
@@ -86,9 +95,9 @@ pub fn run() -> ExitCode {
 
 fn serve(config: &std::path::Path, http_only: bool) -> anyhow::Result<ExitCode> {
     let config = Config::read(config)?;
-    log::start(&config.log);
+    let log = log::start(&config.log);
     let services = if http_only { Services::HttpOnly } else { Services::All };
-    daemon::run(&config, services)
+    daemon::run(config, services, log)
 }
 
 #[cfg(test)]

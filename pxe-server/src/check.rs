@@ -12,15 +12,12 @@ use lab_model::{ImageManifest, Inventory, Machine};
 use pxe_proto::boot::{self, Asker, Boot, Profiles};
 use pxe_proto::dhcp;
 
-use crate::config::Config;
+use crate::config::{Config, Difference};
 use crate::definitions::Folder;
-use crate::dns;
 use crate::images::Catalogue;
 use crate::interface::{Interface, Netlink};
-use crate::lab::Lab;
-use crate::lab6::Lab6;
-use crate::nat::Plan;
-use crate::profiles;
+use crate::plan::{Family, Plan};
+use crate::{nat, profiles};
 
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +28,23 @@ pub(crate) enum Depth {
     Quick,
 }
 
-/// Prints what would be served to stdout, and what is wrong with it to stderr.
+/// Prints what would be served to stdout, what of it differs from another configuration, and to stderr what is wrong with it.
 ///
 /// # Errors
 /// The configuration itself is wrong, or does not fit this machine.
-pub(crate) fn run(path: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(path: &Path, depth: Depth, against: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = Config::read(path)?;
+    let differences = match against {
+        Some(other) => Difference::between(&Config::read(other)?, &config),
+        None => Vec::new(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let interfaces = runtime.block_on(async { Netlink::open()?.interfaces().await })?;
     let report = Report::new(&config, &interfaces, depth)?;
     print!("{report}");
+    for difference in differences {
+        println!("{:<10} {difference}", if difference.needs_restart() { "restart" } else { "changes" });
+    }
     for problem in &report.problems {
         eprintln!("problem: {problem}");
     }
@@ -50,12 +54,7 @@ pub(crate) fn run(path: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
 /// What would be served.
 struct Report {
     interface: Option<Interface>,
-    lab: Lab,
-    ipv6: Option<Lab6>,
-    dns: Option<dns::Plan>,
-    nat: Option<Plan>,
-    classes: Vec<String>,
-    port: u16,
+    plan: Plan,
     machines: Vec<String>,
     images: Vec<String>,
     problems: Vec<String>,
@@ -65,16 +64,11 @@ impl Report {
     fn new(config: &Config, interfaces: &[Interface], depth: Depth) -> anyhow::Result<Self> {
         // Without an interface the configuration can only be one for `--http-only`.
         let interface = config.lab.interface.as_ref().map(|_| Interface::of(config, interfaces)).transpose()?;
-        let lab = Lab::new(config, interface.as_ref())?;
-        let ipv6 = interface.as_ref().map_or(Ok(None), |interface| Lab6::new(config, interface))?;
-        let dns = match &interface {
-            Some(_) => dns::Plan::new(config, &lab, ipv6.as_ref())?,
-            None => None,
-        };
-        let nat = interface.as_ref().map_or(Ok(None), |interface| Plan::new(config, interface))?;
+        let plan = Plan::new(config.clone(), interface.as_ref())?;
+        let Plan { lab, ipv6, nat, .. } = &plan;
         let mut problems: Vec<_> = config.missing_folders().iter().map(ToString::to_string).collect();
         problems.extend(ipv6.iter().zip(&interface).filter_map(|(ipv6, interface)| ipv6.problem(interface)));
-        problems.extend(nat.iter().flat_map(Plan::problems));
+        problems.extend(nat.iter().flat_map(nat::Plan::problems));
         let files = match Folder::new(&config.definitions()).read(SystemTime::now()) {
             Ok(files) => files.unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -105,23 +99,23 @@ impl Report {
         problems.extend(image_problems(&config.images(), &catalogue, depth));
         let images =
             catalogue.images().map(|image| format!("{}/{}", image.manifest.name, image.manifest.arch)).collect();
-        let classes = config.dhcp.class.iter().map(|class| class.name.get_ref().clone()).collect();
-        Ok(Self { interface, lab, ipv6, dns, nat, classes, port: config.http.port.0, machines, images, problems })
+        Ok(Self { interface, plan, machines, images, problems })
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Plan { config, lab, ipv6, dns, nat, .. } = &self.plan;
         match &self.interface {
             Some(interface) => writeln!(f, "interface  {interface}")?,
             None => writeln!(f, "interface  none: only `--http-only` can serve")?,
         }
-        writeln!(f, "server     {}", self.lab.server)?;
-        match &self.lab.pool {
+        writeln!(f, "server     {}", lab.server)?;
+        match &lab.pool {
             pool if !pool.is_empty() => writeln!(f, "pool       {pool} ({} addresses)", pool.len())?,
             _ => writeln!(f, "pool       none: only machines with an address in their definition are answered")?,
         }
-        for dhcp::Subnet { network, link, pool, .. } in &self.lab.relayed {
+        for dhcp::Subnet { network, link, pool, .. } in &lab.relayed {
             let pool: Vec<_> = pool.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
             writeln!(
                 f,
@@ -130,17 +124,18 @@ impl fmt::Display for Report {
                 link.map(|link| format!(", on the link of {link}")).unwrap_or_default()
             )?;
         }
-        if !self.classes.is_empty() {
-            writeln!(f, "classes    {}", self.classes.join(", "))?;
+        let classes: Vec<_> = config.dhcp.class.iter().map(|class| class.name.get_ref().as_str()).collect();
+        if !classes.is_empty() {
+            writeln!(f, "classes    {}", classes.join(", "))?;
         }
-        writeln!(f, "url        {}", self.lab.base_url(self.port))?;
-        if let Some(ipv6) = &self.ipv6 {
+        writeln!(f, "url        {}", self.plan.url(Family::Ipv4))?;
+        if let Some(ipv6) = ipv6 {
             writeln!(f, "ipv6       {ipv6}")?;
         }
-        if let Some(dns) = &self.dns {
+        if let Some(dns) = dns {
             writeln!(f, "dns        {dns}")?;
         }
-        if let Some(nat) = &self.nat {
+        if let Some(nat) = nat {
             writeln!(f, "nat        {nat}")?;
         }
         for (what, names) in [("machines", &self.machines), ("images", &self.images)] {

@@ -4,6 +4,8 @@
 //! [`crate::lab`]'s question, because only the interface can answer it.
 
 mod class;
+mod difference;
+mod fixed;
 mod subnet;
 mod value;
 
@@ -15,14 +17,16 @@ use cloud_seed::UserName;
 use lab_model::{Ipv4Net, Ipv6Net};
 use pxe_proto::boot::BaseUrl;
 use pxe_proto::dhcp::Settings;
+use pxe_proto::tftp::Limits;
 use serde::Deserialize;
 use toml::Spanned;
 
 pub(crate) use self::class::ClassSection;
+pub(crate) use self::difference::Difference;
 pub(crate) use self::subnet::SubnetSection;
 pub(crate) use self::value::{AddressRange, AddressRanges, InterfaceName, Levels, NameServer, Router};
 use self::value::{Count, Milliseconds, Mtu, Port, RouterLifetime, Seconds};
-use crate::tftp::Ports;
+use crate::tftp::{Bounds, Ports};
 
 /// A configuration file.
 #[derive(Clone, Debug, Deserialize)]
@@ -254,6 +258,11 @@ impl Config {
         Ok(Self { source: Source { path: path.to_owned(), text }, ..config })
     }
 
+    /// What the file said.
+    pub(crate) fn text(&self) -> &str {
+        &self.source.text
+    }
+
     /// The file it was read from.
     pub(crate) fn path(&self) -> &Path {
         &self.source.path
@@ -305,7 +314,9 @@ impl Config {
 
     /// The error for a value that stands in the file.
     pub(crate) fn invalid<T>(&self, key: &'static str, value: &Spanned<T>, problem: impl Into<String>) -> Invalid {
-        let line = self.source.text[..value.span().start].matches('\n').count() + 1;
+        // What is kept from the configuration before stands in no line of this one.
+        let Some(before) = self.source.text.get(..value.span().start) else { return self.missing(key, problem) };
+        let line = before.matches('\n').count() + 1;
         Invalid { place: format!("{}:{line}", self.path().display()), key, problem: problem.into() }
     }
 
@@ -317,6 +328,24 @@ impl Config {
     /// A relative path starts at the configuration's folder, wherever the program was started.
     fn beside(&self, path: &Path) -> PathBuf {
         self.path().parent().map_or_else(|| path.to_owned(), |folder| folder.join(path))
+    }
+}
+
+impl TftpSection {
+    /// What clients may take up.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let default = Bounds::default();
+        let limits = Limits {
+            block_size: self.max_block_bytes.map_or(default.limits.block_size, |most| most.0),
+            window: self.max_window_blocks.map_or(default.limits.window, |most| most.0),
+        };
+        Bounds {
+            limits,
+            transfers: self.max_transfers.map_or(default.transfers, |most| most.0.into()),
+            transfers_per_client: self
+                .max_transfers_per_client
+                .map_or(default.transfers_per_client, |most| most.0.into()),
+        }
     }
 }
 

@@ -15,7 +15,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use pxe_proto::boot::BaseUrl;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -24,9 +23,11 @@ use tracing::{error, info, warn};
 use self::known::Known;
 use crate::boot_files::BootFile;
 use crate::config::Config;
-use crate::lab::Lab;
+use crate::log::Log;
 use crate::notify;
+use crate::plan::{Family, Plan};
 use crate::pulse::Pulses;
+use crate::reload::Reload;
 use crate::sockets::Bound;
 use crate::state::State;
 use crate::tasks::Tasks;
@@ -52,10 +53,8 @@ pub(crate) enum Services {
 
 /// What every service starts from: a file of this folder for each family, and one for HTTP, which all of them meet in.
 struct Start<'a> {
-    config: &'a Config,
-    lab: &'a Lab,
-    /// How machines reach the HTTP server.
-    url: BaseUrl,
+    plan: &'a Plan,
+    reload: &'a mut Reload,
     state: &'a State,
     known: &'a Known,
     tasks: &'a mut Tasks,
@@ -65,19 +64,21 @@ struct Start<'a> {
 ///
 /// # Errors
 /// It cannot start. Once it serves, nothing but its exit code tells of a failure.
-pub(crate) fn run(config: &Config, services: Services) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(config: Config, services: Services, log: Log) -> anyhow::Result<ExitCode> {
     let runtime =
         Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().context("cannot start the runtime")?;
-    let code = runtime.block_on(serve(config, services));
+    let code = runtime.block_on(serve(config, services, log));
     // A file system that hangs must not hold up the end.
     runtime.shutdown_timeout(HANG_LIMIT);
     code
 }
 
-async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> {
+async fn serve(config: Config, services: Services, log: Log) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
+    // From the beginning, because it ends a process that does not listen for it.
+    let hangup = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     let bound = tokio::select! {
-        bound = Bound::new(config, services) => bound?,
+        bound = Bound::new(&config, services) => bound?,
         signal = signals.next() => {
             info!(signal, "stopping");
             return Ok(ExitCode::SUCCESS);
@@ -85,7 +86,8 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
     };
     let state = State::open(&config.state())?;
     let mut tasks = Tasks::default();
-    let known = start(config, services, bound, &state, &mut tasks)?;
+    let reload = Reload::new(bound.plan.clone(), log, hangup);
+    let known = start(bound, services, reload, &state, &mut tasks)?;
 
     let code = tokio::select! {
         signal = signals.next() => {
@@ -109,23 +111,31 @@ async fn serve(config: &Config, services: Services) -> anyhow::Result<ExitCode> 
 }
 
 /// Starts every service on what is bound, and says that it is ready.
-fn start(config: &Config, services: Services, bound: Bound, state: &State, tasks: &mut Tasks) -> anyhow::Result<Known> {
-    let Bound { lab, http: listener, lan } = bound;
-    let url = lab.base_url(listener.local_addr()?.port());
-    let known = Known::open(config, &lab, state, tasks)?;
-    let mut start = Start { config, lab: &lab, url, state, known: &known, tasks };
+fn start(
+    bound: Bound,
+    services: Services,
+    mut reload: Reload,
+    state: &State,
+    tasks: &mut Tasks,
+) -> anyhow::Result<Known> {
+    let Bound { plan, http: listener, lan } = bound;
+    let known = Known::open(&plan, reload.plans(), state, tasks)?;
+    let mut start = Start { plan: &plan, reload: &mut reload, state, known: &known, tasks };
     let served = lan.map(|lan| start.ipv4(lan)).transpose()?;
     start.http(listener, served.unwrap_or_default());
 
-    if services == Services::HttpOnly && config.nat.is_some() {
+    if services == Services::HttpOnly && plan.config.nat.is_some() {
         warn!("[nat] has no effect with --http-only: there is no lab interface");
     }
     for file in BootFile::all().filter(|file| file.contents().is_none()) {
         warn!(file = %file.name(), "this program was built without it: run `cargo xtask boot-files`, then build again");
     }
+    let (server, url) = (plan.lab.server, plan.url(Family::Ipv4));
     let machines = known.inventory.borrow().machines().count();
-    info!(server = %lab.server, %url, ?services, machines, "ready");
-    notify::ready(&format!("serves {} at {url}", lab.server));
+    info!(%server, %url, ?services, machines, "ready");
+    let status = format!("serves {server} at {url}");
+    notify::ready(&status);
+    tasks.spawn("reload", |pulse, shutdown| pulse.around(reload.run(status, shutdown)));
     Ok(known)
 }
 

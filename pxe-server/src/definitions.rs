@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
+use std::future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -12,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use lab_model::{DefinitionFile, Format};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, timeout_at};
 
 /// The folder, with what was last read from each file. Only files that look different are read again.
 pub(crate) struct Folder {
@@ -46,6 +48,12 @@ type Identity = (u64, u64);
 
 /// Longer than any file system's clock tick: two writes within one tick look like one.
 const RACY: Duration = Duration::from_secs(2);
+/// How long nothing may change before a folder is read: a file is rarely written in one go.
+pub(crate) const QUIET: Duration = Duration::from_millis(50);
+/// How long a folder in which something changes all the time is left alone.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// A change is in force within a second of being told; reading takes the rest.
+const _: () = assert!(QUIET.as_millis() + PATIENCE.as_millis() < 500);
 /// More is no definition, whatever it is called.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -164,11 +172,21 @@ impl Watch {
         identity(path) == Some(self.identity)
     }
 
+    /// Waits until something changed and then nothing did for a while, or enough time has passed; for ever where nothing tells.
+    pub(crate) async fn settled(watch: Option<&Self>) {
+        let Some(watch) = watch else { return future::pending().await };
+        if watch.changed().await.is_err() {
+            return future::pending().await;
+        }
+        let patience = Instant::now() + PATIENCE;
+        while timeout_at(patience.min(Instant::now() + QUIET), watch.changed()).await.is_ok_and(|more| more.is_ok()) {}
+    }
+
     /// Waits until something changes.
     ///
     /// # Errors
     /// The kernel no longer watches.
-    pub(crate) async fn changed(&self) -> io::Result<()> {
+    async fn changed(&self) -> io::Result<()> {
         // Which file it was is no matter: the folder is read whole.
         let mut events = [0; 4096];
         loop {

@@ -15,11 +15,8 @@ mod socket;
 
 use std::future::pending;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use lab_model::Inventory;
-use pxe_proto::boot::Profiles;
 use pxe_proto::dhcp::{Engine, Verdict};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -27,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 pub(crate) use self::clients::Clients;
-use self::desk::{Batch, Decision, Desk};
+pub(crate) use self::desk::Sources;
+use self::desk::{Batch, Caught, Decision, Desk};
 pub(crate) use self::link::Link;
 pub(crate) use self::prober::Prober;
 pub(crate) use self::rivals::{Rivals, Watch};
@@ -57,20 +55,12 @@ impl Server {
         engine: Engine,
         leases: Keeper,
         (link, prober): (Link, Option<Prober>),
-        inventory: watch::Receiver<Arc<Inventory>>,
-        profiles: watch::Receiver<Arc<Profiles>>,
+        sources: Sources,
         journal: Journal,
     ) -> Self {
-        let mut clients = Clients::on(engine.links().map(|link| link.map(|subnet| subnet.network).collect()).collect());
-        engine.leases().for_each(|lease| clients.note(lease));
-        Self {
-            desk: Desk::new(engine, inventory, profiles),
-            leases,
-            link,
-            prober,
-            journal,
-            clients: watch::Sender::new(clients),
-        }
+        let clients = watch::Sender::new(Clients::of(&engine));
+        let desk = Desk::new(engine, sources, prober.is_some());
+        Self { desk, leases, link, prober, journal, clients }
     }
 
     /// Has the owner told of other servers that machines choose.
@@ -95,12 +85,12 @@ impl Server {
                 () = shutdown.cancelled() => break,
                 () = pulse.answer() => continue,
                 (address, verdict) = next_verdict(&mut prober) => {
-                    desk.catch_up();
+                    catch_up(&mut desk, &clients);
                     desk.conclude(address, verdict, &mut batch);
                 }
                 received = link.socket.receive(&mut buffer) => match received {
                     Ok((length, sender)) => {
-                        desk.catch_up();
+                        catch_up(&mut desk, &clients);
                         desk.decide(&buffer[..length], sender, &mut batch);
                     }
                     Err(error) => {
@@ -143,6 +133,13 @@ async fn next_verdict(prober: &mut Option<Prober>) -> (Ipv4Addr, Verdict) {
     match prober {
         Some(prober) => prober.verdict().await,
         None => pending().await,
+    }
+}
+
+/// Takes up what is new, and lets others see who has which address by it.
+fn catch_up(desk: &mut Desk, clients: &watch::Sender<Clients>) {
+    if desk.catch_up() == Caught::Configuration {
+        clients.send_replace(desk.clients());
     }
 }
 

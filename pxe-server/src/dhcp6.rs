@@ -9,11 +9,8 @@ mod socket;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use lab_model::Inventory;
-use pxe_proto::boot::Profiles;
 pub(crate) use pxe_proto::dhcp6::Engine;
 use pxe_proto::dhcp6::{Action, Ignored, Reply, ReplyKind, Request};
 use tokio::sync::watch;
@@ -23,6 +20,7 @@ use tracing::{debug, error, info, warn};
 
 pub(crate) use self::clients::{Clients6, Leased};
 pub(crate) use self::socket::Dhcp6Socket;
+use crate::dhcp::Sources;
 use crate::journal::Journal;
 use crate::leases::Keeper;
 use crate::pulse::Pulse;
@@ -32,8 +30,9 @@ pub(crate) struct Server {
     engine: Engine,
     leases: Keeper<Ipv6Addr>,
     socket: Dhcp6Socket,
-    inventory: watch::Receiver<Arc<Inventory>>,
-    profiles: watch::Receiver<Arc<Profiles>>,
+    sources: Sources,
+    /// How machines know this server (RFC 8415 §11).
+    duid: Vec<u8>,
     journal: Journal,
     clients: watch::Sender<Leased>,
     ignored: BTreeMap<&'static str, u64>,
@@ -51,20 +50,20 @@ const REST: Duration = Duration::from_millis(100);
 const REMINDER: Duration = Duration::from_secs(30);
 
 impl Server {
-    /// The service; `engine` has its leases back already, and `known` is what it works from.
+    /// The service; `engine` has its leases back already.
     pub(crate) fn new(
         mut engine: Engine,
         leases: Keeper<Ipv6Addr>,
         socket: Dhcp6Socket,
-        known: (watch::Receiver<Arc<Inventory>>, watch::Receiver<Arc<Profiles>>),
+        sources: Sources,
+        duid: Vec<u8>,
         journal: Journal,
     ) -> Self {
         let mut clients = Leased::default();
         engine.leases().for_each(|lease| clients.note(lease));
-        let (inventory, profiles) = known;
-        engine.set_profiles(profiles.borrow().clone());
+        engine.set_profiles(sources.profiles.borrow().clone());
         let clients = watch::Sender::new(clients);
-        Self { engine, leases, socket, inventory, profiles, journal, clients, ignored: BTreeMap::new(), said: None }
+        Self { engine, leases, socket, sources, duid, journal, clients, ignored: BTreeMap::new(), said: None }
     }
 
     /// Who has which address, now and later.
@@ -123,13 +122,19 @@ impl Server {
         }
     }
 
-    /// Takes up the newest inventory and profiles.
+    /// Takes up the newest inventory, profiles and configuration.
     fn catch_up(&mut self) {
-        if self.inventory.has_changed().unwrap_or(false) {
-            self.engine.set_inventory(self.inventory.borrow_and_update().clone());
+        let Self { engine, sources: Sources { inventory, profiles, plans }, duid, .. } = self;
+        if inventory.has_changed().unwrap_or(false) {
+            engine.set_inventory(inventory.borrow_and_update().clone());
         }
-        if self.profiles.has_changed().unwrap_or(false) {
-            self.engine.set_profiles(self.profiles.borrow_and_update().clone());
+        if profiles.has_changed().unwrap_or(false) {
+            engine.set_profiles(profiles.borrow_and_update().clone());
+        }
+        if plans.has_changed().unwrap_or(false)
+            && let Some(config) = plans.borrow_and_update().dhcp6(duid)
+        {
+            engine.set_config(config);
         }
     }
 
@@ -147,7 +152,7 @@ impl Server {
 
     fn log(&self, request: &Request, reply: &Reply) {
         let Reply { mac, firmware, address, .. } = reply;
-        let machine = self.inventory.borrow().by_mac(*mac).map(|machine| machine.name.to_string());
+        let machine = self.sources.inventory.borrow().by_mac(*mac).map(|machine| machine.name.to_string());
         let stage = match reply.kind {
             ReplyKind::Advertise => "advertise",
             ReplyKind::Reply => "reply",

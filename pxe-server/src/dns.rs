@@ -36,6 +36,7 @@ use self::resolv::Upstreams;
 pub(crate) use self::sockets::Sockets;
 pub(crate) use self::status::Status;
 use crate::dhcp::Clients;
+use crate::plan::Plans;
 use crate::pulse::Pulse;
 
 /// The service, ready to run.
@@ -45,6 +46,7 @@ pub(crate) struct Server {
     names: Names,
     upstreams: Upstreams,
     exchanges: JoinSet<Exchange>,
+    plans: Plans,
     status: watch::Sender<Status>,
 }
 
@@ -76,6 +78,7 @@ impl Server {
     /// The service on these sockets, with the names of these machines and leases.
     pub(crate) fn new(
         plan: &Plan,
+        plans: Plans,
         sockets: Sockets,
         inventory: watch::Receiver<Arc<Inventory>>,
         clients: watch::Receiver<Clients>,
@@ -83,7 +86,7 @@ impl Server {
         let mut names = Names::new(plan.origin.clone(), inventory, clients);
         let engine = Engine::new(&plan.engine(), names.zone(None, SystemTime::now()));
         let upstreams = plan.upstreams();
-        Self { engine, sockets, names, upstreams, exchanges: JoinSet::new(), status: watch::Sender::default() }
+        Self { engine, sockets, names, upstreams, exchanges: JoinSet::new(), plans, status: watch::Sender::default() }
     }
 
     /// What it did so far, and how the name servers are.
@@ -106,6 +109,10 @@ impl Server {
             let actions = tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = pulse.answer() => continue,
+                Ok(()) = self.plans.changed() => {
+                    self.take_up_the_plan();
+                    continue;
+                }
                 () = self.upstreams.changed() => {
                     self.follow(false);
                     continue;
@@ -187,6 +194,19 @@ impl Server {
                 // Whoever is gone needs no answer.
                 Action::Reply(Line::Tcp(answer), message) => drop(answer.send(message)),
             }
+        }
+    }
+
+    /// Works by another configuration from now on.
+    fn take_up_the_plan(&mut self) {
+        let Some(plan) = self.plans.borrow_and_update().dns.clone() else { return };
+        self.engine.set_config(&plan.engine());
+        self.names.set_origin(plan.origin.clone());
+        self.engine.set_zone(self.names.zone(Some(self.engine.zone()), SystemTime::now()));
+        self.upstreams = plan.upstreams();
+        let asked = self.engine.upstreams().map(|(address, _)| address);
+        if !self.upstreams.now().into_iter().eq(asked) {
+            self.follow(false);
         }
     }
 

@@ -4,23 +4,38 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use lab_model::{MacAddr, What};
-use pxe_proto::boot::{self, BaseUrl};
+use pxe_proto::boot;
 use pxe_proto::tftp::{Outcome, Refusal};
 use tracing::warn;
 
 use crate::boot_files::BootFile;
 use crate::journal::Journal;
-use crate::tftp::Report;
+use crate::plan::{Family, Plans};
+use crate::tftp::{Bounds, House, Report};
 
 /// What iPXE's EFI builds ask for before they do anything by themselves.
 const AUTOEXEC: &str = "autoexec.ipxe";
 
-/// Finds a file by its name: a network boot program, or the script with which it goes on.
-pub(crate) fn lookup(base: BaseUrl) -> impl FnMut(&str, IpAddr) -> Option<Bytes> {
-    let autoexec = Bytes::from(boot::autoexec(base));
-    move |name, client| {
+/// The boot of machines that have their addresses from us. Clients that have none of ours are nobody's boot.
+pub(crate) struct FirstFile<H> {
+    family: Family,
+    plans: Plans,
+    journal: Journal,
+    /// Which machine has an address.
+    holder: H,
+}
+
+impl<H: FnMut(IpAddr) -> Option<MacAddr>> FirstFile<H> {
+    /// For clients that ask by this family.
+    pub(crate) fn new(family: Family, plans: Plans, journal: Journal, holder: H) -> Self {
+        Self { family, plans, journal, holder }
+    }
+}
+
+impl<H: FnMut(IpAddr) -> Option<MacAddr>> House for FirstFile<H> {
+    fn file(&mut self, name: &str, client: IpAddr) -> Option<Bytes> {
         if name == AUTOEXEC {
-            return Some(autoexec.clone());
+            return Some(Bytes::from(boot::autoexec(self.plans.borrow().url(self.family))));
         }
         let contents = BootFile::network_boot_program(name)?.contents();
         if contents.is_none() {
@@ -28,11 +43,8 @@ pub(crate) fn lookup(base: BaseUrl) -> impl FnMut(&str, IpAddr) -> Option<Bytes>
         }
         contents.map(Bytes::from_static)
     }
-}
 
-/// Records what becomes of transfers; `holder` says which machine has an address. Clients that have none of ours are nobody's boot.
-pub(crate) fn record(journal: Journal, holder: impl Fn(IpAddr) -> Option<MacAddr>) -> impl FnMut(Report) {
-    move |report| {
+    fn report(&mut self, report: Report) {
         let (client, what) = match report {
             Report::Ended { client, file, outcome, progress } => match outcome {
                 Outcome::Finished => {
@@ -51,21 +63,27 @@ pub(crate) fn record(journal: Journal, holder: impl Fn(IpAddr) -> Option<MacAddr
                 Refusal::Mode(_) | Refusal::Busy | Refusal::ClientBusy | Refusal::NoResources => return,
             },
         };
-        if let Some(mac) = holder(client.ip()) {
-            journal.record(mac, what);
+        if let Some(mac) = (self.holder)(client.ip()) {
+            self.journal.record(mac, what);
         }
+    }
+
+    fn other_bounds(&mut self) -> Option<Bounds> {
+        let changed = self.plans.has_changed().unwrap_or(false);
+        changed.then(|| self.plans.borrow_and_update().config.tftp.bounds())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::watch;
+
     use super::*;
+    use crate::{journal, plan};
 
     #[test]
     fn the_script_leads_to_this_server() {
-        let base = "http://10.77.0.1:8080".parse().expect("a URL");
-
-        let script = lookup(base)(AUTOEXEC, IpAddr::from([10, 77, 0, 10])).expect("a script");
+        let script = file(AUTOEXEC).expect("a script");
 
         assert!(script.starts_with(b"#!ipxe\n"));
         assert!(String::from_utf8_lossy(&script).contains("http://10.77.0.1:8080/ipxe?mac="));
@@ -73,10 +91,17 @@ mod tests {
 
     #[test]
     fn nothing_else_is_found() {
-        let base = "http://10.77.0.1".parse().expect("a URL");
-
         for name in ["", "../autoexec.ipxe", "etc/passwd", "installer-aarch64"] {
-            assert_eq!(lookup(base)(name, IpAddr::from([10, 77, 0, 10])), None, "{name}");
+            assert_eq!(file(name), None, "{name}");
         }
+    }
+
+    fn file(name: &str) -> Option<Bytes> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inventory = watch::channel(Default::default()).1;
+        let (journal, _) = journal::open(&folder.path().join("events.jsonl"), inventory).expect("a journal");
+        let plans = plan::tests::published("[lab]\naddress = '10.77.0.1/24'\n[http]\nport = 8080\n");
+        let client = IpAddr::from([10, 77, 0, 10]);
+        FirstFile::new(Family::Ipv4, plans, journal, |_| None).file(name, client)
     }
 }

@@ -49,8 +49,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
-use cloud_seed::UserName;
-use lab_model::{Inventory, Ipv4Net};
+use lab_model::{Configuration, Inventory};
 use pxe_proto::boot::{BaseUrl, Profiles};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -63,6 +62,7 @@ use crate::dhcp6::Clients6;
 use crate::dns;
 use crate::images::Catalogue;
 use crate::journal::Journal;
+use crate::plan::{Family, Plan, Plans};
 use crate::pulse::Pulse;
 
 /// What answers are made of.
@@ -76,18 +76,16 @@ pub(crate) struct State {
     pub(crate) profiles: watch::Receiver<Arc<Profiles>>,
     /// Where events go, and come from.
     pub(crate) journal: Journal,
-    /// The server's address on the machines' network, with its prefix.
-    pub(crate) server: Ipv4Net,
-    /// How machines reach this server.
-    pub(crate) base: BaseUrl,
-    /// The account that a definition's SSH keys open.
-    pub(crate) user: UserName,
-    /// Who has which address by our DHCP, if that is how machines get theirs. Then nobody is told what is another machine's.
-    pub(crate) clients: Option<watch::Receiver<Clients>>,
-    /// The same for IPv6; nothing where the lab has none.
-    pub(crate) clients6: Option<Clients6>,
+    /// The configuration, fitted to the network.
+    pub(crate) plans: Plans,
+    /// How it is with the configuration's file.
+    pub(crate) configuration: watch::Receiver<Configuration>,
+    /// By what those ask who come to this listener: URLs lead them back by the same.
+    pub(crate) family: Family,
     /// Who has which address by our DHCP; nothing where we serve none.
     pub(crate) leases: Option<watch::Receiver<Clients>>,
+    /// The same for IPv6; nothing where the lab has none.
+    pub(crate) clients6: Option<Clients6>,
     /// How our DNS is; nothing where we serve none.
     pub(crate) names: Option<watch::Receiver<dns::Status>>,
     /// The other DHCP servers that were seen; nothing where we serve none, or are not the only one.
@@ -98,6 +96,22 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     /// Cancelled when the server is to end.
     pub(crate) stopping: CancellationToken,
+}
+
+impl State {
+    fn plan(&self) -> Arc<Plan> {
+        self.plans.borrow().clone()
+    }
+
+    /// How whoever asks here reaches this server.
+    fn base(&self) -> BaseUrl {
+        self.plans.borrow().url(self.family)
+    }
+
+    /// Who has which address by our DHCP, if that is how machines get theirs. Then nobody is told what is another machine's.
+    fn clients(&self) -> Option<&watch::Receiver<Clients>> {
+        self.leases.as_ref().filter(|_| !self.plans.borrow().config.http.trust_any_client)
+    }
 }
 
 /// Serves until the token is cancelled; what is being sent then has a few seconds to arrive.

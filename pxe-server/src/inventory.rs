@@ -3,7 +3,6 @@
 //! The folder is read whenever the file system says that something changed in it, and every second because some file
 //! systems never say. A new inventory is published whole; a file that is wrong keeps its last good version.
 
-use std::future;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,10 +11,10 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use lab_model::{Inventory, Networks};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use crate::definitions::{Folder, Watch};
+use crate::plan::{Plan, Plans};
 
 /// Publishes a new inventory when the definitions changed; [`Reader::run`] is its task.
 pub(crate) struct Reader {
@@ -23,17 +22,12 @@ pub(crate) struct Reader {
     networks: Networks,
     published: watch::Sender<Arc<Inventory>>,
     readable: bool,
+    /// Where the networks come from, once they can change.
+    plans: Option<Plans>,
 }
 
-/// How often the folder is looked at where nothing says that it changed.
-const POLL: Duration = Duration::from_secs(1);
-/// How long nothing may change before the folder is read: a file is rarely written in one go.
-const QUIET: Duration = Duration::from_millis(50);
-/// How long a folder in which something changes all the time is left alone.
-const PATIENCE: Duration = Duration::from_millis(400);
-
-/// A change is in force within a second of being told, and within two where nothing tells of it; reading takes the rest.
-const _: () = assert!(QUIET.as_millis() + PATIENCE.as_millis() < 500 && POLL.as_millis() <= 1000);
+/// How often the folder is looked at where nothing says that it changed: a change is in force within two seconds then.
+pub(crate) const POLL: Duration = Duration::from_secs(1);
 
 /// Reads the definitions for the first time.
 ///
@@ -46,12 +40,18 @@ pub(crate) fn open(
     let unreadable = || format!("cannot read the definitions in {}", folder.display());
     std::fs::create_dir_all(folder).with_context(unreadable)?;
     let (published, inventory) = watch::channel(Arc::new(Inventory::default()));
-    let mut reader = Reader { folder: Folder::new(folder), networks: networks.into(), published, readable: true };
+    let mut reader =
+        Reader { folder: Folder::new(folder), networks: networks.into(), published, readable: true, plans: None };
     reader.update().with_context(unreadable)?;
     Ok((reader, inventory))
 }
 
 impl Reader {
+    /// Has definitions read again when the lab's networks are others.
+    pub(crate) fn follow(&mut self, plans: Plans) {
+        self.plans = Some(plans);
+    }
+
     /// Reads on until nobody wants the inventory any more.
     pub(crate) async fn run(mut self) {
         let mut watch: Option<Watch> = None;
@@ -67,11 +67,21 @@ impl Reader {
             let Ok((reader, watching, read)) = look.await else { return };
             (self, watch) = (reader, watching);
             self.tell(read);
+            let plans = self.plans.as_mut();
             tokio::select! {
                 () = self.published.closed() => return,
+                Some(plan) = changed(plans) => self.fit(plan.lab.networks()),
                 () = tokio::time::sleep(POLL) => {}
-                () = settled(watch.as_ref()) => {}
+                () = Watch::settled(watch.as_ref()) => {}
             }
+        }
+    }
+
+    /// Reads every definition anew for these networks.
+    fn fit(&mut self, networks: Networks) {
+        if networks != self.networks {
+            self.networks = networks;
+            self.folder = Folder::new(self.folder.path());
         }
     }
 
@@ -102,14 +112,11 @@ impl Reader {
     }
 }
 
-/// Waits until something changed and then nothing did for a while, or enough time has passed.
-async fn settled(watch: Option<&Watch>) {
-    let Some(watch) = watch else { return future::pending().await };
-    if watch.changed().await.is_err() {
-        return future::pending().await;
-    }
-    let patience = Instant::now() + PATIENCE;
-    while timeout_at(patience.min(Instant::now() + QUIET), watch.changed()).await.is_ok_and(|more| more.is_ok()) {}
+/// The newest plan, as soon as it is another; nothing if there will be none.
+async fn changed(plans: Option<&mut Plans>) -> Option<Arc<Plan>> {
+    let plans = plans?;
+    plans.changed().await.ok()?;
+    Some(plans.borrow_and_update().clone())
 }
 
 /// One difference between two inventories.

@@ -7,7 +7,8 @@
 //! | `args`, `config`, `log` | what the person who runs it says |
 //! | `daemon`, `tasks`, `pulse`, `notify` | start: configuration, bind everything, inventory, tasks (by family in `daemon/`), ready; stop: signal or the first task that ends |
 //! | `check` | the same start without serving: what is wrong with this configuration, these definitions |
-//! | `lab`, `lab6` | a configuration that fits the network |
+//! | `plan`, `lab`, `lab6` | a configuration that fits the network |
+//! | `reload` | another one, while the server runs |
 //! | `interface`, `sockets`, `state` | what the server needs for itself before it serves |
 //! | `port_owner`, `capability`, `crowd` | who has a port that we want, what we may do, how much one client may take |
 //! | `nat` | the machines' way out, and the kernel left as it was |
@@ -50,10 +51,12 @@ mod leases;
 mod log;
 mod nat;
 mod notify;
+mod plan;
 mod port_owner;
 mod profiles;
 mod pulse;
 mod radv;
+mod reload;
 mod sockets;
 mod state;
 mod tasks;

@@ -5,15 +5,34 @@ mod journald;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 
-use tracing_subscriber::fmt::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::Layered;
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use self::journald::{Entry, Journald};
-use crate::config::{LogFormat, LogSection};
+use crate::config::{Levels, LogFormat, LogSection};
+
+/// The log of this process.
+#[derive(Clone)]
+pub(crate) struct Log {
+    levels: reload::Handle<Targets, Lines>,
+}
+
+/// What the levels stand before.
+type Lines = Layered<Box<dyn Layer<Registry> + Send + Sync>, Registry>;
+
+impl Log {
+    /// What is said of which part of the program from now on.
+    pub(crate) fn set_levels(&self, levels: &Levels) {
+        // It fails only where the log is gone.
+        let _ = self.levels.reload(levels.0.clone());
+    }
+}
 
 /// Starts the log of this process; later calls have no effect.
-pub(crate) fn start(config: &LogSection) {
-    let lines = Layer::default().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+pub(crate) fn start(config: &LogSection) -> Log {
+    let lines = fmt::Layer::default().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let lines = match config.format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
         LogFormat::Auto if stderr_is_journal() => match Journald::connect() {
@@ -23,7 +42,9 @@ pub(crate) fn start(config: &LogSection) {
         LogFormat::Auto => lines.with_target(false).boxed(),
     };
     // A second start can only come from a test in the same process.
-    let _ = tracing_subscriber::registry().with(lines).with(config.level.0.clone()).try_init();
+    let (level, levels) = reload::Layer::new(config.level.0.clone());
+    let _ = tracing_subscriber::registry().with(lines).with(level).try_init();
+    Log { levels }
 }
 
 /// journald says in `JOURNAL_STREAM` which file its pipe is, because a child may have its stderr elsewhere.

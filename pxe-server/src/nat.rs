@@ -17,25 +17,23 @@ mod kernel;
 mod nft;
 mod record;
 mod ruleset;
+mod service;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context;
 use nix::net::if_::if_nametoindex;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use self::kernel::Setting;
 use self::record::Record;
+pub(crate) use self::service::{Orders, Service};
 use crate::capability::{Capability, REMEDY};
 use crate::config::{Config, InterfaceName, Invalid};
 use crate::interface::{Interface, Netlink};
-use crate::pulse::Pulse;
 
 /// What a configuration wants, fitted to the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +52,6 @@ pub(crate) struct Nat {
     /// The kernel's number for the uplink; a replaced one has another.
     uplink: Option<u32>,
 }
-
-/// How often the interfaces are looked at: a person who plugs the uplink in sees the answer in the log at once.
-const POLL: Duration = Duration::from_secs(2);
-
-/// How often the table is looked for: `systemctl restart nftables` and its like remove those of others too.
-const LOOK: Duration = Duration::from_secs(10);
 
 impl Plan {
     /// What the configuration wants of the interface that machines boot on; `None` without `[nat]`.
@@ -172,24 +164,6 @@ impl Nat {
         Ok(Some(nat))
     }
 
-    /// Looks after the interfaces until the token is cancelled; then everything is undone.
-    pub(crate) async fn run(mut self, netlink: Netlink, mut pulse: Pulse, shutdown: CancellationToken) {
-        let (mut interfaces, mut table) = (interval(POLL), interval_at(Instant::now() + LOOK, LOOK));
-        interfaces.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        table.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = pulse.answer() => {}
-                _ = interfaces.tick() => {
-                    self.look_after_the_uplink();
-                    self.look_after_the_addresses(&netlink).await;
-                }
-                _ = table.tick() => self.look_after_the_table().await,
-            }
-        }
-    }
-
     async fn look_after_the_table(&mut self) {
         let plan = self.plan.clone();
         let looked = spawn_blocking(move || match nft::has_table(&plan.table())? {
@@ -211,15 +185,35 @@ impl Nat {
         if now == self.plan {
             return;
         }
-        let transaction = ruleset::replace(&now);
-        let followed = spawn_blocking(move || nft::apply(&transaction)).await.map_err(anyhow::Error::from).flatten();
-        match followed.and_then(|()| kernel::set(&now.settings(), &mut self.record)) {
-            Ok(()) => {
-                info!(addresses = ?now.addresses, "NAT follows the lab interface's addresses");
-                self.plan = now;
-            }
+        match self.put_in_place(now).await {
+            Ok(()) => info!(addresses = ?self.plan.addresses, "NAT follows the lab interface's addresses"),
             Err(error) => warn!(error = format!("{error:#}"), "NAT may be out of force"),
         }
+    }
+
+    /// Machines get out by this uplink from now on.
+    async fn go_by(&mut self, uplink: InterfaceName) -> anyhow::Result<()> {
+        if uplink == self.plan.uplink {
+            return Ok(());
+        }
+        self.put_in_place(Plan { uplink, ..self.plan.clone() }).await?;
+        self.uplink = self.plan.uplink_index();
+        info!(uplink = %self.plan.uplink, "NAT goes by another uplink");
+        if self.uplink.is_none() {
+            warn!("{}", self.plan.uplink_absent());
+        }
+        Ok(())
+    }
+
+    /// Puts another plan for the same lab in this one's place. If the kernel refuses, this one stays.
+    async fn put_in_place(&mut self, plan: Plan) -> anyhow::Result<()> {
+        apply(&plan).await?;
+        if let Err(error) = kernel::set(&plan.settings(), &mut self.record) {
+            apply(&self.plan).await?;
+            return Err(error);
+        }
+        self.plan = plan;
+        Ok(())
     }
 
     fn look_after_the_uplink(&mut self) {
@@ -250,6 +244,11 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "from {} to {}, table inet {}", self.lab, self.uplink, self.table())
     }
+}
+
+async fn apply(plan: &Plan) -> anyhow::Result<()> {
+    let transaction = ruleset::replace(plan);
+    spawn_blocking(move || nft::apply(&transaction)).await.map_err(anyhow::Error::from).flatten()
 }
 
 /// All addresses by which an interface is known beyond its own link.

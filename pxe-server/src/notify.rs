@@ -14,6 +14,14 @@ pub(crate) fn waiting(reason: &str) {
     send(&[NotifyState::Status(&format!("waits: {reason}"))]);
 }
 
+/// The configuration is read anew; [`ready`] follows. With the moment, as `Type=notify-reload` wants it.
+pub(crate) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(moment) => send(&[NotifyState::Reloading, moment]),
+        Err(_) => send(&[NotifyState::Reloading]),
+    }
+}
+
 /// The services end.
 pub(crate) fn stopping() {
     send(&[NotifyState::Stopping]);

@@ -15,13 +15,13 @@ use tracing::{debug, info, warn};
 use self::socket::{Heard, Socket};
 use crate::capability::{Capability, REMEDY};
 use crate::interface::Interface;
+use crate::plan::Plans;
 use crate::pulse::Pulse;
 
 /// A bound service that says nothing yet.
 #[derive(Debug)]
 pub(crate) struct Server {
     socket: Socket,
-    config: Config,
 }
 
 /// How long the service rests after the kernel refused to receive, so that it cannot spin.
@@ -32,7 +32,7 @@ impl Server {
     ///
     /// # Errors
     /// The kernel refuses for another reason, such as that it has no IPv6.
-    pub(crate) fn bind(config: Config, interface: &Interface) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn bind(interface: &Interface) -> anyhow::Result<Option<Self>> {
         if !Capability::NetRaw.is_held() {
             warn!(
                 "this process lacks {}: machines hear nothing of the IPv6 network; to change that, {REMEDY}",
@@ -40,19 +40,27 @@ impl Server {
             );
             return Ok(None);
         }
-        Ok(Some(Self { socket: Socket::open(interface)?, config }))
+        Ok(Some(Self { socket: Socket::open(interface)? }))
     }
 
     /// Advertises until the token is cancelled; then the machines know that this is no way out any more.
-    pub(crate) async fn run(self, mut pulse: Pulse, shutdown: CancellationToken) {
-        let Self { socket, config } = self;
+    pub(crate) async fn run(self, mut plans: Plans, mut pulse: Pulse, shutdown: CancellationToken) {
+        let Self { socket } = self;
+        let Some(mut config) = advertised(&mut plans) else { return shutdown.cancelled().await };
         info!(prefix = %config.prefix, lifetime = ?config.router_lifetime, "router advertisements are on");
         let seed = RandomState::new().build_hasher().finish();
-        let mut router = Router::new(config, seed, Instant::now());
+        let mut router = Router::new(config.clone(), seed, Instant::now());
         loop {
             let heard = tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = pulse.answer() => continue,
+                Ok(()) = plans.changed() => {
+                    if let Some(other) = advertised(&mut plans).filter(|other| *other != config) {
+                        config = other;
+                        router.set_config(config.clone(), Instant::now());
+                    }
+                    continue;
+                }
                 () = sleep_until(router.poll_timeout().into()) => {
                     if let Some(advertisement) = router.handle_timeout(Instant::now()) {
                         say(&socket, &advertisement);
@@ -78,6 +86,11 @@ impl Server {
         }
         say(&socket, &router.farewell());
     }
+}
+
+/// What the newest plan has advertised.
+fn advertised(plans: &mut Plans) -> Option<Config> {
+    plans.borrow_and_update().ipv6.as_ref()?.advertised.clone()
 }
 
 /// Sends an advertisement, or loses it: the next one is due soon enough.

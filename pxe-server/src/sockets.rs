@@ -6,7 +6,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use pxe_proto::tftp::Limits;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
@@ -18,9 +17,10 @@ use crate::dhcp::{DhcpSocket, Link, Prober};
 use crate::dhcp6::Dhcp6Socket;
 use crate::dns;
 use crate::interface::{Changes, Interface, Netlink};
-use crate::lab::{Lab, Unfit};
+use crate::lab::Unfit;
 use crate::lab6::Lab6;
 use crate::notify;
+use crate::plan::Plan;
 use crate::port_owner::{Protocol, explain};
 use crate::{radv, tftp};
 
@@ -29,8 +29,8 @@ const BACKLOG: i32 = 1024;
 
 /// Everything that is bound.
 pub(crate) struct Bound {
-    /// The configuration, fitted to the network.
-    pub(crate) lab: Lab,
+    /// The configuration, fitted to the network and to what is bound.
+    pub(crate) plan: Plan,
     /// Where HTTP is served.
     pub(crate) http: TcpListener,
     /// The rest; nothing where only HTTP is served.
@@ -45,18 +45,18 @@ pub(crate) struct Lan {
     pub(crate) prober: Option<Prober>,
     /// Where TFTP is served.
     pub(crate) tftp: tftp::Server,
-    /// Where names are answered, and which; nothing where they are not.
-    pub(crate) dns: Option<(dns::Plan, dns::Sockets)>,
+    /// Where names are answered; nothing where they are not.
+    pub(crate) dns: Option<dns::Sockets>,
     /// The interface that all of them are bound to.
     pub(crate) interface: Interface,
+    /// What the kernel knows of interfaces.
+    pub(crate) netlink: Netlink,
     /// What is served over IPv6; nothing where the lab has none.
     pub(crate) ipv6: Option<Lan6>,
 }
 
 /// What is bound for IPv6.
 pub(crate) struct Lan6 {
-    /// The configuration, fitted to the network.
-    pub(crate) lab: Lab6,
     /// Where the network is advertised, if it is.
     pub(crate) radv: Option<radv::Server>,
     /// Where addresses are given, if they are.
@@ -73,18 +73,18 @@ impl Bound {
     /// # Errors
     /// The configuration never fits the network, somebody has a port, or a capability is missing.
     pub(crate) async fn new(config: &Config, services: Services) -> anyhow::Result<Self> {
-        let (lab, lan) = match services {
-            Services::HttpOnly => (Lab::new(config, None)?, None),
+        let (mut plan, lan) = match services {
+            Services::HttpOnly => (Plan::new(config.clone(), None)?, None),
             Services::All => {
                 let netlink = Netlink::open()?;
-                let (interface, lab) = fitted(config, &netlink).await?;
-                let lan = Lan::bind(config, &lab, &interface, netlink)?;
-                (lab, Some(lan))
+                let (interface, plan) = fitted(config, &netlink).await?;
+                let lan = Lan::bind(&plan, &interface, netlink)?;
+                (plan, Some(lan))
             }
         };
         let listen = match (config.http.listen, services) {
             (Some(address), Services::All | Services::HttpOnly) => address,
-            (None, Services::All) => lab.server.address(),
+            (None, Services::All) => plan.lab.server.address(),
             (None, Services::HttpOnly) => {
                 info!(
                     "HTTP answers this host alone: to answer others, set `listen` in [http], for instance to \"0.0.0.0\""
@@ -93,12 +93,16 @@ impl Bound {
             }
         };
         let http = bind_http(listen.into(), config.http.port.0)?;
-        Ok(Self { lab, http, lan })
+        plan.ports.ipv4 = http.local_addr()?.port();
+        if let Some(ipv6) = lan.as_ref().and_then(|lan| lan.ipv6.as_ref()) {
+            plan.ports.ipv6 = ipv6.http.local_addr()?.port();
+        }
+        Ok(Self { plan, http, lan })
     }
 }
 
 /// Waits until the network is as the configuration has it, and says what is missing.
-async fn fitted(config: &Config, netlink: &Netlink) -> anyhow::Result<(Interface, Lab)> {
+async fn fitted(config: &Config, netlink: &Netlink) -> anyhow::Result<(Interface, Plan)> {
     // First, so that nothing comes between looking and waiting.
     let mut changes = Changes::watch()?;
     let mut said = None;
@@ -116,14 +120,15 @@ async fn fitted(config: &Config, netlink: &Netlink) -> anyhow::Result<(Interface
     }
 }
 
-fn fit(config: &Config, interfaces: &[Interface]) -> Result<(Interface, Lab), Unfit> {
+fn fit(config: &Config, interfaces: &[Interface]) -> Result<(Interface, Plan), Unfit> {
     let interface = Interface::of(config, interfaces)?;
-    let lab = Lab::new(config, Some(&interface))?;
-    Ok((interface, lab))
+    let plan = Plan::new(config.clone(), Some(&interface))?;
+    Ok((interface, plan))
 }
 
 impl Lan {
-    fn bind(config: &Config, lab: &Lab, interface: &Interface, netlink: Netlink) -> anyhow::Result<Self> {
+    fn bind(plan: &Plan, interface: &Interface, netlink: Netlink) -> anyhow::Result<Self> {
+        let Plan { config, lab, ipv6, dns, .. } = plan;
         let server = lab.server.address();
         let socket = DhcpSocket::bind(interface, server)?;
         let tftp = tftp_config(&config.tftp, server.into(), interface);
@@ -136,29 +141,27 @@ impl Lan {
                 Capability::NetAdmin
             );
         }
-        let link = Link::new(socket, introduces.then_some(netlink), interface);
+        let link = Link::new(socket, introduces.then(|| netlink.clone()), interface);
         let prober = prober(config, interface);
-        let ipv6 = Lab6::new(config, interface)?;
-        let dns = dns::Plan::new(config, lab, ipv6.as_ref())?;
-        let dns = dns.map(|plan| anyhow::Ok((plan, dns::Sockets::bind(interface, server)?))).transpose()?;
-        let ipv6 = ipv6.map(|lab| Lan6::bind(config, lab, interface)).transpose()?;
-        Ok(Self { link, prober, tftp, dns, interface: interface.clone(), ipv6 })
+        let dns = dns.as_ref().map(|_| dns::Sockets::bind(interface, server)).transpose()?;
+        let ipv6 = ipv6.as_ref().map(|lab| Lan6::bind(config, lab, interface)).transpose()?;
+        Ok(Self { link, prober, tftp, dns, interface: interface.clone(), netlink, ipv6 })
     }
 }
 
 impl Lan6 {
-    fn bind(config: &Config, lab: Lab6, interface: &Interface) -> anyhow::Result<Self> {
+    fn bind(config: &Config, lab: &Lab6, interface: &Interface) -> anyhow::Result<Self> {
         if let Some(problem) = lab.problem(interface) {
             warn!("{problem}");
         }
-        let radv = lab.advertised.clone().map(|config| radv::Server::bind(config, interface)).transpose()?.flatten();
+        let radv = lab.advertised.as_ref().map(|_| radv::Server::bind(interface)).transpose()?.flatten();
         let dhcp6 = lab.pool.map(|_| Dhcp6Socket::bind(interface)).transpose()?;
         let server = lab.server.address().into();
         let tftp = tftp_config(&config.tftp, server, interface);
         let port = tftp.address.port();
         let tftp = tftp::Server::bind(tftp).map_err(|error| explain(error, Protocol::Udp, port))?;
         let http = bind_http(server, config.http.port.0)?;
-        Ok(Self { lab, radv, dhcp6, tftp, http })
+        Ok(Self { radv, dhcp6, tftp, http })
     }
 }
 
@@ -183,19 +186,11 @@ fn prober(config: &Config, interface: &Interface) -> Option<Prober> {
 }
 
 fn tftp_config(written: &TftpSection, server: IpAddr, interface: &Interface) -> tftp::Config {
-    let default = tftp::Config::new(server);
     tftp::Config {
         device: Some(interface.name.clone()),
         ports: written.transfer_ports.clone(),
-        limits: Limits {
-            block_size: written.max_block_bytes.map_or(default.limits.block_size, |most| most.0),
-            window: written.max_window_blocks.map_or(default.limits.window, |most| most.0),
-        },
-        transfers: written.max_transfers.map_or(default.transfers, |most| most.0.into()),
-        transfers_per_client: written
-            .max_transfers_per_client
-            .map_or(default.transfers_per_client, |most| most.0.into()),
-        ..default
+        bounds: written.bounds(),
+        ..tftp::Config::new(server)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The TFTP service: sockets and tasks around the decisions of `pxe_proto::tftp`.
 //!
 //! One task owns the listening socket and the table of transfers; each transfer is a task with a socket of its own,
-//! connected to its client. Files come from a lookup function as [`Bytes`]: shared, never copied. What happened goes to
-//! a reporter, called by the listening task alone.
+//! connected to its client. Files come as [`Bytes`], shared, never copied, from the [`House`] that the service is for; what
+//! happened goes there too. The listening task alone calls it.
 //!
 //! Deliberately not here: which files there are, and what a report means for a machine's boot.
 
@@ -36,7 +36,14 @@ pub(crate) struct Config {
     pub(crate) ports: Ports,
     /// The interface that all sockets are bound to, where the kernel allows it.
     pub(crate) device: Option<String>,
-    /// Bounds on what clients may negotiate; of a block, what the route to the client carries in one piece is one as well.
+    /// What clients may take up.
+    pub(crate) bounds: Bounds,
+}
+
+/// What clients may take up: by default, what lets a rack boot at once and a few machines share an address behind a translator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// On what clients may negotiate; of a block, what the route to the client carries in one piece is one as well.
     pub(crate) limits: Limits,
     /// How many transfers there may be at a time.
     pub(crate) transfers: usize,
@@ -45,17 +52,16 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The port that clients expect (RFC 1350 §4), on any interface, with bounds that let a rack boot at once and a few
-    /// machines share an address behind a translator.
+    /// The port that clients expect (RFC 1350 §4), on any interface.
     pub(crate) fn new(address: IpAddr) -> Self {
-        Self {
-            address: SocketAddr::new(address, 69),
-            ports: Ports::Any,
-            device: None,
-            limits: Limits::default(),
-            transfers: 256,
-            transfers_per_client: 16,
-        }
+        let address = SocketAddr::new(address, 69);
+        Self { address, ports: Ports::Any, device: None, bounds: Bounds::default() }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { limits: Limits::default(), transfers: 256, transfers_per_client: 16 }
     }
 }
 
@@ -80,6 +86,18 @@ pub(crate) enum Report {
         /// Why.
         refusal: Refusal,
     },
+}
+
+/// Whose files are served.
+pub(crate) trait House {
+    /// The file of a clean name (printable, no leading separators) for this client; nothing where there is none.
+    fn file(&mut self, name: &str, client: IpAddr) -> Option<Bytes>;
+
+    /// Hears what happened.
+    fn report(&mut self, report: Report);
+
+    /// What clients may take up from now on, where that is something else than before.
+    fn other_bounds(&mut self) -> Option<Bounds>;
 }
 
 /// A bound service that does not answer yet.
@@ -107,13 +125,9 @@ impl Server {
 
     /// Serves until the token is cancelled; then ends all transfers, reports them and returns.
     ///
-    /// `lookup` gets a clean name (printable, no leading separators) and the client's address. Both functions are called
-    /// by the task that takes all requests, so they must not block. Dropping the future stops everything unreported.
-    pub(crate) async fn run<L, R>(self, lookup: L, report: R, pulse: Pulse, shutdown: CancellationToken)
-    where
-        L: FnMut(&str, IpAddr) -> Option<Bytes>,
-        R: FnMut(Report),
-    {
-        Listener::new(self.config, self.socket, lookup, report, shutdown).run(pulse).await;
+    /// The functions are called by the task that takes all requests, so they must not block. Dropping the future stops everything
+    /// unreported.
+    pub(crate) async fn run(self, house: impl House, pulse: Pulse, shutdown: CancellationToken) {
+        Listener::new(self.config, self.socket, house, shutdown).run(pulse).await;
     }
 }

@@ -55,5 +55,6 @@ pub use network6::{Ipv6Net, NotIpv6Net};
 pub use networks::Networks;
 pub use once::Once;
 pub use status::{
-    BootReport, DnsCounts, DnsHealth, Health, LabStatus, MachineReport, MachineStatus, NameServerHealth, ReachedStage,
+    BootReport, Configuration, DnsCounts, DnsHealth, Health, LabStatus, MachineReport, MachineStatus, NameServerHealth,
+    ReachedStage,
 };

@@ -123,6 +123,9 @@ pub struct Health {
     pub interface: Option<String>,
     /// The server's address in the lab, then the interface's others, as they were at the start.
     pub addresses: Vec<Ipv4Net>,
+    /// Which configuration it works by. `None`: it is of a version that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Configuration>,
     /// How machines reach it.
     pub url: String,
     /// How many machines are defined.
@@ -144,6 +147,33 @@ pub struct Health {
     pub other_dhcp_servers: Vec<Ipv4Addr>,
     /// Whether it is about to end: it takes no new connections then.
     pub stopping: bool,
+}
+
+/// Which configuration the server works by, and how it is with the file that it is from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Configuration {
+    /// What the file hashes to that is at work.
+    pub sha256: Sha256,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why the file as it is now is not at work, with its line and key; `None` where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// The keys whose value in the file only a restart brings into force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restart_for: Vec<String>,
+}
+
+impl Configuration {
+    /// What its owner should know, one sentence each; nothing where the file is at work as it is.
+    pub fn notes(&self) -> Vec<String> {
+        let problem = self.problem.iter().map(|problem| format!("the configuration is as it was before: {problem}"));
+        let keys = self.restart_for.join(", ");
+        let restart =
+            (!keys.is_empty()).then(|| format!("the configuration waits for a restart of the server: {keys}"));
+        problem.chain(restart).collect()
+    }
 }
 
 /// What the server's DNS did since its start.

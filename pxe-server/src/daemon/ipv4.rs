@@ -8,11 +8,12 @@ use tokio::sync::watch;
 use super::Start;
 use super::ipv6::Served6;
 use crate::dhcp::{self, Clients, Rivals};
+use crate::first_file::FirstFile;
 use crate::interface::{Interface, Netlink};
 use crate::leases::{Keeper, Leases};
-use crate::nat::{self, Nat};
+use crate::plan::{Family, Plan};
 use crate::sockets::Lan;
-use crate::{dns, first_file};
+use crate::{dns, nat, tftp};
 
 /// What is served on the lab's interface, as HTTP answers with it; nothing where only HTTP is served.
 #[derive(Default)]
@@ -35,25 +36,25 @@ impl Start<'_> {
     /// # Errors
     /// The kernel refuses NAT, or leases cannot be read.
     pub(super) fn ipv4(&mut self, lan: Lan) -> anyhow::Result<Served> {
-        let Lan { link, prober, tftp, dns, interface, ipv6 } = lan;
-        self.nat(&interface)?;
-        let rivals = self.config.dhcp.authoritative.then(|| Rivals::new(self.lab.server.address()));
+        let Lan { link, prober, tftp, dns, interface, netlink, ipv6 } = lan;
+        self.nat(interface.clone(), netlink)?;
+        let Plan { config, lab, .. } = self.plan;
+        let rivals = config.dhcp.authoritative.then(|| Rivals::new(lab.server.address()));
         let clients = self.dhcp((link, prober), rivals.as_ref(), &interface)?;
-        let names = dns.map(|(plan, sockets)| self.dns(&plan, sockets, clients.clone()));
+        let names = dns.zip(self.plan.dns.as_ref()).map(|(sockets, plan)| self.dns(plan, sockets, clients.clone()));
         self.tftp(tftp, clients.clone());
         let watched = interface.clone();
         self.tasks.spawn("interface", |pulse, shutdown| {
             pulse.around(async move { shutdown.run_until_cancelled(watched.gone()).await.unwrap_or_default() })
         });
-        let ipv6 = ipv6.map(|lan| self.ipv6(lan)).transpose()?;
+        let ipv6 = ipv6.zip(self.plan.ipv6.as_ref()).map(|(lan, lab)| self.ipv6(lan, lab)).transpose()?;
         Ok(Served { interface: Some(interface), clients: Some(clients), names, rivals, ipv6 })
     }
 
-    fn nat(&mut self, interface: &Interface) -> anyhow::Result<()> {
-        if let Some(nat) = Nat::start(nat::Plan::new(self.config, interface)?, &self.state.nat())? {
-            let netlink = Netlink::open()?;
-            self.tasks.spawn("nat", |pulse, shutdown| nat.run(netlink, pulse, shutdown));
-        }
+    fn nat(&mut self, interface: Interface, netlink: Netlink) -> anyhow::Result<()> {
+        let (nat, orders) = nat::Service::start(self.plan.nat.clone(), self.state.nat())?;
+        self.reload.serve_on(interface, orders);
+        self.tasks.spawn("nat", |pulse, shutdown| nat.run(netlink, pulse, shutdown));
         Ok(())
     }
 
@@ -63,13 +64,13 @@ impl Start<'_> {
         rivals: Option<&Rivals>,
         interface: &Interface,
     ) -> anyhow::Result<watch::Receiver<Clients>> {
-        let Self { config, lab, url, state, known, tasks } = self;
-        let (leases, kept) = Leases::open(&state.leases(), config.dhcp.durability)?;
-        let mut engine = Engine::new(lab.engine(config, *url, prober.is_some()), known.inventory.borrow().clone());
+        let Self { plan, state, known, tasks, .. } = self;
+        let (leases, kept) = Leases::open(&state.leases(), plan.config.dhcp.durability)?;
+        let mut engine = Engine::new(plan.dhcp(prober.is_some()), known.inventory.borrow().clone());
         kept.into_iter().for_each(|lease| engine.restore(lease));
         let keeper = Keeper::start(leases)?;
-        let (inventory, profiles) = (known.inventory.clone(), known.profiles.clone());
-        let mut server = dhcp::Server::new(engine, keeper, (link, prober), inventory, profiles, known.journal.clone());
+        let sources = known.sources(self.reload.plans());
+        let mut server = dhcp::Server::new(engine, keeper, (link, prober), sources, known.journal.clone());
         if let Some(rivals) = rivals {
             server.report_rivals(rivals.clone());
             if let Some(watch) = dhcp::Watch::bind(rivals, interface) {
@@ -87,18 +88,18 @@ impl Start<'_> {
         sockets: dns::Sockets,
         clients: watch::Receiver<Clients>,
     ) -> watch::Receiver<dns::Status> {
-        let server = dns::Server::new(plan, sockets, self.known.inventory.clone(), clients);
+        let server = dns::Server::new(plan, self.reload.plans(), sockets, self.known.inventory.clone(), clients);
         let status = server.status();
         self.tasks.spawn("dns", |pulse, shutdown| server.run(pulse, shutdown));
         status
     }
 
-    fn tftp(&mut self, server: crate::tftp::Server, clients: watch::Receiver<Clients>) {
-        let lookup = first_file::lookup(self.url);
-        let record = first_file::record(self.known.journal.clone(), move |address| match address {
+    fn tftp(&mut self, server: tftp::Server, clients: watch::Receiver<Clients>) {
+        let holder = move |address| match address {
             IpAddr::V4(address) => clients.borrow().holder(address),
             IpAddr::V6(_) => None,
-        });
-        self.tasks.spawn("tftp", |pulse, shutdown| server.run(lookup, record, pulse, shutdown));
+        };
+        let house = FirstFile::new(Family::Ipv4, self.reload.plans(), self.known.journal.clone(), holder);
+        self.tasks.spawn("tftp", |pulse, shutdown| server.run(house, pulse, shutdown));
     }
 }

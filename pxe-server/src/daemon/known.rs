@@ -6,10 +6,10 @@ use lab_model::Inventory;
 use pxe_proto::boot::Profiles;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::dhcp::Sources;
 use crate::images::{self, Catalogue};
 use crate::journal::{self, Journal};
-use crate::lab::Lab;
+use crate::plan::{Plan, Plans};
 use crate::state::State;
 use crate::tasks::Tasks;
 use crate::{inventory, profiles};
@@ -31,8 +31,10 @@ impl Known {
     ///
     /// # Errors
     /// A folder or file cannot be made or read.
-    pub(super) fn open(config: &Config, lab: &Lab, state: &State, tasks: &mut Tasks) -> anyhow::Result<Self> {
-        let (reader, inventory) = inventory::open(&config.definitions(), lab.networks())?;
+    pub(super) fn open(plan: &Plan, plans: Plans, state: &State, tasks: &mut Tasks) -> anyhow::Result<Self> {
+        let config = &plan.config;
+        let (mut reader, inventory) = inventory::open(&config.definitions(), plan.lab.networks())?;
+        reader.follow(plans);
         let (journal, writer) = journal::open(&state.events(), inventory.clone())?;
         let (image_reader, images) = images::open(&config.images());
         let (profile_reader, profiles) = profiles::open(&config.profiles());
@@ -41,5 +43,10 @@ impl Known {
         tasks.spawn_patient("images", image_reader.run());
         tasks.spawn_patient("profiles", profile_reader.run());
         Ok(Self { inventory, images, profiles, journal })
+    }
+
+    /// What decisions about addresses follow.
+    pub(super) fn sources(&self, plans: Plans) -> Sources {
+        Sources { inventory: self.inventory.clone(), profiles: self.profiles.clone(), plans }
     }
 }

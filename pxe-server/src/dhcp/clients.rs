@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use lab_model::{Ipv4Net, MacAddr, MachineName};
-use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};
+use pxe_proto::dhcp::{Engine, LeaseRecord, LeaseState, UnixSeconds};
 use pxe_proto::dns::Lease;
 
 /// Who has which address by our DHCP. A machine has one address on a link at most, and an address one machine.
@@ -27,6 +27,13 @@ struct Holder {
 }
 
 impl Clients {
+    /// Those of an engine.
+    pub(super) fn of(engine: &Engine) -> Self {
+        let mut clients = Self::on(engine.links().map(|link| link.map(|subnet| subnet.network).collect()).collect());
+        engine.leases().for_each(|lease| clients.note(lease));
+        clients
+    }
+
     /// Nobody, on links with these subnets.
     pub(crate) fn on(links: Vec<Vec<Ipv4Net>>) -> Self {
         Self { links, ..Self::default() }

@@ -12,16 +12,39 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::clients::Clients;
 use super::rivals::Rivals;
 use super::socket::DHCP_CLIENT;
+use crate::plan::Plans;
 
 /// The engine, with the inventory and the profiles that it works from.
 pub(super) struct Desk {
     engine: Engine,
-    inventory: watch::Receiver<Arc<Inventory>>,
-    profiles: watch::Receiver<Arc<Profiles>>,
+    sources: Sources,
+    /// Whether the link is asked who has an address.
+    probes: bool,
     ignored: BTreeMap<&'static str, Ignorance>,
     rivals: Option<Rivals>,
+}
+
+/// What decisions follow.
+#[derive(Clone)]
+pub(crate) struct Sources {
+    /// The machines.
+    pub(crate) inventory: watch::Receiver<Arc<Inventory>>,
+    /// What else than an image they can boot.
+    pub(crate) profiles: watch::Receiver<Arc<Profiles>>,
+    /// The configuration.
+    pub(crate) plans: Plans,
+}
+
+/// What was new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caught {
+    /// The configuration, perhaps with the rest.
+    Configuration,
+    /// Nothing, or something that tells nothing new of who has which address.
+    Other,
 }
 
 /// What is to be done about some datagrams.
@@ -66,13 +89,9 @@ impl Batch {
 }
 
 impl Desk {
-    pub(super) fn new(
-        mut engine: Engine,
-        inventory: watch::Receiver<Arc<Inventory>>,
-        profiles: watch::Receiver<Arc<Profiles>>,
-    ) -> Self {
-        engine.set_profiles(profiles.borrow().clone());
-        Self { engine, inventory, profiles, ignored: BTreeMap::new(), rivals: None }
+    pub(super) fn new(mut engine: Engine, sources: Sources, probes: bool) -> Self {
+        engine.set_profiles(sources.profiles.borrow().clone());
+        Self { engine, sources, probes, ignored: BTreeMap::new(), rivals: None }
     }
 
     /// Has the owner told of other servers that machines choose.
@@ -80,14 +99,25 @@ impl Desk {
         self.rivals = Some(rivals);
     }
 
-    /// Takes up the newest inventory and profiles.
-    pub(super) fn catch_up(&mut self) {
-        if self.inventory.has_changed().unwrap_or(false) {
-            self.engine.set_inventory(self.inventory.borrow_and_update().clone());
+    /// Takes up the newest inventory, profiles and configuration.
+    pub(super) fn catch_up(&mut self) -> Caught {
+        let Self { engine, sources: Sources { inventory, profiles, plans }, probes, .. } = self;
+        if inventory.has_changed().unwrap_or(false) {
+            engine.set_inventory(inventory.borrow_and_update().clone());
         }
-        if self.profiles.has_changed().unwrap_or(false) {
-            self.engine.set_profiles(self.profiles.borrow_and_update().clone());
+        if profiles.has_changed().unwrap_or(false) {
+            engine.set_profiles(profiles.borrow_and_update().clone());
         }
+        if !plans.has_changed().unwrap_or(false) {
+            return Caught::Other;
+        }
+        engine.set_config(plans.borrow_and_update().dhcp(*probes));
+        Caught::Configuration
+    }
+
+    /// Who has which address.
+    pub(super) fn clients(&self) -> Clients {
+        Clients::of(&self.engine)
     }
 
     /// Decides about a datagram.
@@ -184,6 +214,6 @@ impl Desk {
     }
 
     fn name(&self, mac: MacAddr) -> Option<String> {
-        self.inventory.borrow().by_mac(mac).map(|machine| machine.name.to_string())
+        self.sources.inventory.borrow().by_mac(mac).map(|machine| machine.name.to_string())
     }
 }

@@ -26,6 +26,11 @@ impl Names {
         Self { origin, inventory, clients }
     }
 
+    /// The lab's domains are these from now on.
+    pub(super) fn set_origin(&mut self, origin: Origin) {
+        self.origin = origin;
+    }
+
     /// Whether there are other names by now than in this zone. Looked at when somebody asks: between two questions leases may
     /// change often.
     pub(super) fn have_changed(&self, zone: &Zone, now: SystemTime) -> bool {

@@ -36,7 +36,7 @@ pub(super) async fn program(
 ) -> Result<Response, Refusal> {
     let Path(name) = path?;
     if name == AUTOEXEC {
-        return Ok(ipxe(boot::autoexec(state.base)));
+        return Ok(ipxe(boot::autoexec(state.base())));
     }
     let Some(file) = BootFile::network_boot_program(&name) else {
         return Err(Refusal::not_found(format!("there is no boot program `{}`", name.escape_default())));

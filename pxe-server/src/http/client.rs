@@ -30,7 +30,7 @@ impl Client {
     /// into that one's timeline.
     pub(super) fn machine(self, named: Option<MacAddr>, state: &State) -> Option<MacAddr> {
         let own = self.own(state);
-        match (&state.clients, named) {
+        match (state.clients(), named) {
             (Some(_), Some(named)) => own.filter(|own| *own == named),
             (None, Some(named)) => Some(named),
             (Some(_) | None, None) => own,
@@ -45,7 +45,7 @@ impl Client {
     /// # Errors
     /// The client has another address.
     pub(super) fn admit(self, machine: &Machine, state: &State) -> Result<(), Refusal> {
-        if state.clients.is_none() || self.is_here(state) || self.own(state) == Some(machine.mac) {
+        if state.clients().is_none() || self.is_here(state) || self.own(state) == Some(machine.mac) {
             return Ok(());
         }
         let reason = format!("this is for {} alone, and {} is not its address", machine.name, self.0.ip());
@@ -54,14 +54,14 @@ impl Client {
 
     /// Whether all that is known of the client is that it has a machine's address: as every program on that machine has.
     pub(super) fn is_whoever_has_its_address(self, state: &State) -> bool {
-        state.clients.is_some() && !self.is_here(state)
+        state.clients().is_some() && !self.is_here(state)
     }
 
     /// The machine that has the client's address: who holds it counts, even where it is reserved for another.
     fn own(self, state: &State) -> Option<MacAddr> {
         match self.0.ip() {
             IpAddr::V4(address) => {
-                let holder = state.clients.as_ref().and_then(|clients| clients.borrow().holder(address));
+                let holder = state.clients().and_then(|clients| clients.borrow().holder(address));
                 holder.or_else(|| state.inventory.borrow().by_address(address).map(|machine| machine.mac))
             }
             IpAddr::V6(address) => {
@@ -73,6 +73,6 @@ impl Client {
 
     /// Whether the client is on the server's own machine.
     fn is_here(self, state: &State) -> bool {
-        self.0.ip().is_loopback() || self.0.ip() == state.base.address()
+        self.0.ip().is_loopback() || self.0.ip() == state.base().address()
     }
 }

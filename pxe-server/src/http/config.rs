@@ -41,7 +41,8 @@ pub(super) async fn config(
 
 fn write(machine: &Machine, manifest: &ImageManifest, disk: &DiskImage, state: &State) -> InstallerConfig {
     let ImageManifest { name, arch, kernel, initrd, installed_arguments, .. } = manifest;
-    let url = |file: &FileName| state.base.image(name, *arch, file, machine.mac);
+    let base = state.base();
+    let url = |file: &FileName| base.image(name, *arch, file, machine.mac);
     let remote = |file: &ImageFile| RemoteFile { url: url(&file.file), size: file.size, sha256: file.sha256 };
     let kexec = installed_arguments.as_ref().filter(|_| machine.after_install == AfterInstall::Kexec);
     InstallerConfig {
@@ -64,6 +65,6 @@ fn write(machine: &Machine, manifest: &ImageManifest, disk: &DiskImage, state: &
             initrd: remote(initrd),
             arguments: arguments.clone(),
         }),
-        events_url: state.base.events(machine.mac),
+        events_url: base.events(machine.mac),
     }
 }

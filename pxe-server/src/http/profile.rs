@@ -23,7 +23,7 @@ pub(super) async fn document(
         return Err(Refusal::not_found(format!("nobody has defined a machine {name}")));
     };
     client.admit(&machine, &state)?;
-    let profiles = state.profiles.borrow().clone();
+    let (profiles, plan) = (state.profiles.borrow().clone(), state.plan());
     let missing =
         || Refusal::not_found(format!("{name} boots nothing with a document `{}`", document.escape_default()));
     let (profile, rendered) = profiles
@@ -32,9 +32,9 @@ pub(super) async fn document(
             let setting = Setting {
                 machine: &machine,
                 image: profile.image(&machine),
-                server: state.server,
-                base: state.base,
-                user: state.user.as_str(),
+                server: plan.lab.server,
+                base: plan.url(state.family),
+                user: plan.config.seed.user.as_str(),
             };
             Some((profile, profile.document(&document, &setting)?))
         })

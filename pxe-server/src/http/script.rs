@@ -30,10 +30,10 @@ pub(super) async fn script(
     query: Result<extract::Query<Query>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let extract::Query(Query { mac, arch, profile: chosen }) = query?;
-    let Some(mac) = mac else { return Ok(ipxe(boot::autoexec(state.base))) };
+    let Some(mac) = mac else { return Ok(ipxe(boot::autoexec(state.base()))) };
 
     let machine = state.inventory.borrow().by_mac(mac).cloned();
-    let profiles = state.profiles.borrow().clone();
+    let (profiles, plan) = (state.profiles.borrow().clone(), state.plan());
     let once = state.journal.snapshot().of(mac).and_then(|timeline| timeline.once());
     let is_chosen = chosen.is_some();
     let asker = Asker { found: arch.as_deref().and_then(boot::built_for), chosen, once };
@@ -48,9 +48,9 @@ pub(super) async fn script(
             machine: machine.as_deref(),
             manifest,
             profiles: &profiles,
-            server: state.server,
-            base: state.base,
-            user: state.user.as_str(),
+            server: plan.lab.server,
+            base: plan.url(state.family),
+            user: plan.config.seed.user.as_str(),
         },
     );
     if method == Method::GET {

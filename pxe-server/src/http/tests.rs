@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use jiff::Timestamp;
 use lab_model::{
-    DefinitionFile, Event, FetchedFile, Firmware, InstallerConfig, InstallerReport, Inventory, LabStatus, MacAddr,
-    MachineReport, Phase, Sha256, Stage, What,
+    Configuration, DefinitionFile, Event, FetchedFile, Firmware, InstallerConfig, InstallerReport, Inventory,
+    LabStatus, MacAddr, MachineReport, Phase, Sha256, Stage, What,
 };
-use pxe_proto::boot::{BaseUrl, BootProgram, Profiles};
+use pxe_proto::boot::{BootProgram, Profiles};
 use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};
 use sha2::Digest as _;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -28,6 +29,7 @@ use crate::boot_files::tests::embedded;
 use crate::dhcp::Clients;
 use crate::images;
 use crate::journal;
+use crate::plan::{self, Family};
 use crate::pulse::Pulses;
 
 #[tokio::test]
@@ -442,12 +444,11 @@ impl Lab {
             images: watch::channel(Arc::new(catalogue)).1,
             profiles: watch::channel(Arc::new(profiles())).1,
             journal,
-            server: "10.77.0.1/24".parse().expect("a network"),
-            base: BaseUrl::new([10, 77, 0, 1].into(), 80),
-            user: cloud_seed::UserName::default(),
-            clients: None,
-            clients6: None,
+            plans: plan::tests::published("[lab]\naddress = '10.77.0.1/24'\n"),
+            configuration: watch::channel(configuration()).1,
+            family: Family::Ipv4,
             leases: None,
+            clients6: None,
             names: None,
             rivals: None,
             about: About::new("10.77.0.1/24".parse().expect("a network"), None),
@@ -520,6 +521,11 @@ impl Answer {
     fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
     }
+}
+
+fn configuration() -> Configuration {
+    let (sha256, since) = (Sha256([7; 32]), Timestamp::UNIX_EPOCH);
+    Configuration { sha256, since, problem: None, restart_for: vec!["http.port".to_owned()] }
 }
 
 fn inventory() -> Inventory {

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use pxe_proto::tftp::{Admission, ReadRequest, Refusal, Transfer, admit};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -18,15 +17,14 @@ use tracing::{debug, error, info, warn};
 use super::carrier::{Carrier, Ended};
 use super::outbox::Together;
 use super::ports::Candidates;
-use super::{Config, Report, sockets};
+use super::{Bounds, Config, House, Report, sockets};
 use crate::pulse::Pulse;
 
 /// The listening socket, and a line to each transfer.
-pub(super) struct Listener<L, R> {
+pub(super) struct Listener<H> {
     config: Config,
     socket: UdpSocket,
-    lookup: L,
-    report: R,
+    house: H,
     shutdown: CancellationToken,
     /// At most one transfer for each port of each client.
     lines: BTreeMap<SocketAddr, Line>,
@@ -47,12 +45,8 @@ struct Line {
     answered: Arc<AtomicBool>,
 }
 
-impl<L, R> Listener<L, R>
-where
-    L: FnMut(&str, IpAddr) -> Option<Bytes>,
-    R: FnMut(Report),
-{
-    pub(super) fn new(config: Config, socket: UdpSocket, lookup: L, report: R, shutdown: CancellationToken) -> Self {
+impl<H: House> Listener<H> {
+    pub(super) fn new(config: Config, socket: UdpSocket, house: H, shutdown: CancellationToken) -> Self {
         let together = Together::probe(&socket);
         // A bound socket has an address; without one there would be nothing to listen on.
         let listening = socket.local_addr().map_or(config.address.port(), |address| address.port());
@@ -60,8 +54,7 @@ where
         Self {
             config,
             socket,
-            lookup,
-            report,
+            house,
             shutdown,
             lines: BTreeMap::new(),
             carriers: JoinSet::new(),
@@ -122,7 +115,11 @@ where
     }
 
     fn start(&mut self, request: ReadRequest, client: SocketAddr) -> Result<(), Refusal> {
-        let Some(file) = (self.lookup)(&request.name, client.ip()) else {
+        if let Some(bounds) = self.house.other_bounds() {
+            self.config.bounds = bounds;
+        }
+        let bounds = self.config.bounds;
+        let Some(file) = self.house.file(&request.name, client.ip()) else {
             return Err(Refusal::NotFound(request.name));
         };
         self.make_room(client)?;
@@ -134,7 +131,7 @@ where
         debug!(%client, file = request.name, bytes = file.len(), options = ?request.options, "transfer starts");
         let (requests, line) = mpsc::channel(1);
         let now = tokio::time::Instant::now().into_std();
-        let mut limits = self.config.limits;
+        let mut limits = bounds.limits;
         limits.block_size = sockets::longest_block(&socket, client).unwrap_or(u16::MAX).min(limits.block_size);
         let transfer = Transfer::start(request, file, limits, now);
         let answered = Arc::new(AtomicBool::new(false));
@@ -148,10 +145,8 @@ where
     /// Finds a place for a transfer to this client: where there is none, the oldest one gives way whose client has never
     /// answered. Requests in the names of others, or of nobody, cannot keep machines out in this way.
     fn make_room(&mut self, client: SocketAddr) -> Result<(), Refusal> {
-        let bounds = [
-            (Some(client.ip()), self.config.transfers_per_client, Refusal::ClientBusy),
-            (None, self.config.transfers, Refusal::Busy),
-        ];
+        let Bounds { transfers, transfers_per_client, .. } = self.config.bounds;
+        let bounds = [(Some(client.ip()), transfers_per_client, Refusal::ClientBusy), (None, transfers, Refusal::Busy)];
         for (of, most, refusal) in bounds {
             let is_one = |other: &SocketAddr| *other != client && of.is_none_or(|address| other.ip() == address);
             let others = || self.lines.iter().filter(|(other, _)| is_one(other));
@@ -185,7 +180,7 @@ where
             debug!(%client, %error, "sending");
         }
         info!(%client, %refusal, "read refused");
-        (self.report)(Report::Refused { client, refusal });
+        self.house.report(Report::Refused { client, refusal });
     }
 
     /// Settles what a transfer left behind, and returns the request that came in its place.
@@ -205,7 +200,7 @@ where
             block_size = progress.block_size, window = progress.window, retransmitted = progress.retransmitted,
             "transfer ended"
         );
-        (self.report)(Report::Ended { client, file, outcome, progress });
+        self.house.report(Report::Ended { client, file, outcome, progress });
         next.map(|request| (request, client))
     }
 }

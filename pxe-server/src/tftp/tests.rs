@@ -162,8 +162,8 @@ async fn finds_files_under_the_names_that_sloppy_firmware_writes() {
 #[tokio::test]
 async fn has_room_for_so_many_transfers_and_no_more() {
     for (bound, refusal) in [
-        ((|config| config.transfers = 2) as fn(&mut Config), Refusal::Busy),
-        (|config| config.transfers_per_client = 2, Refusal::ClientBusy),
+        ((|config| config.bounds.transfers = 2) as fn(&mut Config), Refusal::Busy),
+        (|config| config.bounds.transfers_per_client = 2, Refusal::ClientBusy),
     ] {
         let mut bench = Bench::start(bound);
         let mut buffer = [0; 600];
@@ -191,7 +191,9 @@ async fn has_room_for_so_many_transfers_and_no_more() {
 
 #[tokio::test]
 async fn whoever_never_answers_gives_way_the_oldest_first() {
-    for bound in [(|config| config.transfers = 2) as fn(&mut Config), |config| config.transfers_per_client = 2] {
+    for bound in
+        [(|config| config.bounds.transfers = 2) as fn(&mut Config), |config| config.bounds.transfers_per_client = 2]
+    {
         let mut bench = Bench::start(bound);
         let mut buffer = [0; 600];
         let silent = [Client::new(&bench).await, Client::new(&bench).await];
@@ -211,7 +213,7 @@ async fn whoever_never_answers_gives_way_the_oldest_first() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_leaves_room_at_once() {
-    let mut bench = Bench::start(|config| config.transfers = 1);
+    let mut bench = Bench::start(|config| config.bounds.transfers = 1);
     let client = Client::new(&bench).await;
     let mut buffer = [0; 600];
     client.ask_to_read("large", "blksize=512").await;

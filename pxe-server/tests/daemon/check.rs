@@ -68,6 +68,18 @@ fn an_address_that_the_interface_has_not_is_told_with_its_line() {
 }
 
 #[test]
+fn another_configuration_is_told_key_by_key_with_what_needs_a_restart() {
+    let _namespace = Namespace::enter().unwrap();
+    let server = Server::configured(&format!("{ON_THE_BRIDGE}[dhcp]\nlease-seconds = 60\n[http]\nport = 8080\n"));
+
+    let (stdout, _, status) = server.check_against(ON_THE_BRIDGE);
+
+    assert!(status.success());
+    let told = "changes    dhcp.lease-seconds: default → 60\nrestart    http.port: default → 8080\n";
+    assert!(stdout.ends_with(told), "{stdout}");
+}
+
+#[test]
 fn an_interface_without_address_is_told_how_to_get_one() {
     let _namespace = Namespace::enter().unwrap();
     add_interface(None);

@@ -17,6 +17,7 @@ mod ipv6;
 mod journald;
 mod nat;
 mod relays;
+mod reload;
 mod rivals;
 mod server;
 mod shared;

@@ -108,6 +108,28 @@ fn an_uplink_may_come_later_and_change() {
 }
 
 #[test]
+fn the_way_out_may_be_opened_closed_and_led_elsewhere_by_the_configuration() {
+    let network = Network::new();
+    let before = State::now();
+    let mut server = Server::configured(ON_THE_BRIDGE);
+    server.start_as_a_service();
+    assert_eq!(State::now(), before);
+
+    server.configure(&with_nat());
+    server.wait_for_log("configuration changed key=\"nat.uplink\" old=default new=\"wan\"");
+    assert_eq!(network.source_seen_outside(OUTSIDE_V4), UPLINK_V4);
+    assert_eq!(network.source_seen_outside(OUTSIDE_V6), UPLINK_V6);
+    server.configure(&with_nat().replace("wan", "elsewhere"));
+    server.wait_for_log("NAT goes by another uplink");
+    assert!(!State::now().ruleset.contains("wan"), "{:?}", State::now());
+    server.configure(ON_THE_BRIDGE);
+    server.wait_for_log("key=\"nat.uplink\" old=\"elsewhere\" new=default");
+
+    assert_eq!(State::now(), before);
+    assert!(!server.path("state/nat.json").exists());
+}
+
+#[test]
 fn an_ipv6_address_may_come_later() {
     let network = Network::new();
     run("ip", &["address", "del", "fd77::1/64", "dev", BRIDGE]).unwrap();

@@ -59,19 +59,19 @@ fn a_relay_of_an_unknown_network_is_told_to_the_owner() {
 }
 
 /// Addresses that a definition has none of: 10.78.0.200 to 10.78.0.209.
-const NORTH: &str = "[[dhcp.subnet]]\nnetwork = '10.78.0.0/24'\nrouter = '10.78.0.1'\n\
+pub(crate) const NORTH: &str = "[[dhcp.subnet]]\nnetwork = '10.78.0.0/24'\nrouter = '10.78.0.1'\n\
                      pool = '10.78.0.200-10.78.0.209'\nlease-seconds = 120\n";
 
 /// The server's namespace, a router with a relay agent that is plugged into its bridge, and a machine behind that.
-struct Network {
-    machine: Host,
+pub(crate) struct Network {
+    pub(crate) machine: Host,
     _relay: Process,
     _router: Host,
     _namespace: Namespace,
 }
 
 impl Network {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let namespace = Namespace::enter().unwrap();
         let (router, machine) = (Host::new().unwrap(), Host::new().unwrap());
         router.plug_into("router").unwrap();

@@ -104,6 +104,11 @@ impl Server {
         fs::write(self.path("config.toml"), config).unwrap();
     }
 
+    /// Has the process read its configuration again, as `systemctl reload` does.
+    pub(crate) fn reload(&self) {
+        run("kill", &["-HUP".to_owned(), self.process.as_ref().unwrap().id().to_string()]).unwrap();
+    }
+
     /// Starts a process that cannot get ready, and returns how it ended.
     pub(crate) fn fail(&mut self) -> ExitStatus {
         self.spawn(self.serve(bound(PROGRAM)));
@@ -172,6 +177,12 @@ impl Server {
         let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// As [`Server::check`], beside another configuration, of which no image is read.
+    pub(crate) fn check_against(&self, other: &str) -> (String, String, ExitStatus) {
+        fs::write(self.path("other.toml"), other).unwrap();
+        self.check_with(&["--quick", "--against", self.path("other.toml").to_str().unwrap()])
     }
 
     /// Writes a definition file.

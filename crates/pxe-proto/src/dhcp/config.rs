@@ -1,4 +1,4 @@
-//! What the engine is told once, at start.
+//! What the engine is told by its owner.
 
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;

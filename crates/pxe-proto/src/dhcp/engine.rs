@@ -1,5 +1,6 @@
 //! The decisions (RFC 2131 §4.3).
 
+use std::mem;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,7 +12,8 @@ use super::link::{Applicant, Link};
 use super::probes::{Probe, Probes};
 use super::reply::{self, Parameters};
 use super::{
-    Class, Config, Destination, Ignored, LeaseRecord, Refusal, Reply, ReplyKind, Request, RequestKind, Subnet, Verdict,
+    Class, Config, Destination, Ignored, LeaseRecord, LeaseState, Refusal, Reply, ReplyKind, Request, RequestKind,
+    Subnet, Verdict,
 };
 use crate::boot::{self, Boot, Profiles};
 
@@ -36,6 +38,8 @@ pub struct Engine {
     /// The server's own link first.
     links: Vec<Link>,
     probes: Probes,
+    /// Leases on subnets that are not served any more: who has one may use it until it ends.
+    strays: Vec<LeaseRecord>,
 }
 
 /// What is to be done about a request.
@@ -99,20 +103,15 @@ struct Grant {
 impl Engine {
     /// An engine that knows of no lease yet.
     pub fn new(config: Config, inventory: Arc<Inventory>) -> Self {
-        let mut links: Vec<Link> = Vec::new();
-        let (shared, first): (Vec<_>, Vec<_>) =
-            [&config.lab].into_iter().chain(&config.relayed).partition(|subnet| subnet.link.is_some());
-        for subnet in first.into_iter().chain(shared) {
-            let others = |link: &&mut Link| {
-                link.subnets().any(|other| subnet.link.is_some_and(|link| other.network.contains(link.address())))
-            };
-            match links.iter_mut().find(others) {
-                Some(link) => link.add(subnet.clone(), &config.classes, config.server),
-                None => links.push(Link::new(subnet.clone(), &config.classes, config.server)),
-            }
-        }
-        let mut engine =
-            Self { config, inventory: Arc::default(), profiles: Arc::default(), links, probes: Probes::default() };
+        let links = links(&config);
+        let mut engine = Self {
+            config,
+            inventory: Arc::default(),
+            profiles: Arc::default(),
+            links,
+            probes: Probes::default(),
+            strays: Vec::new(),
+        };
         engine.set_inventory(inventory);
         engine
     }
@@ -153,6 +152,29 @@ impl Engine {
         declined.into_iter().chain(answer).collect()
     }
 
+    /// Works by this configuration from now on.
+    ///
+    /// No lease is lost: one whose client could not get the address any more ends with a DHCPNAK when the client asks to prolong
+    /// it, as one does whose reservation has changed, and until then nobody else gets the address. A lease on a subnet that is
+    /// gone counts again if the subnet comes back.
+    pub fn set_config(&mut self, config: Config) {
+        let before = mem::replace(&mut self.links, links(&config));
+        self.config = config;
+        let clock = before.iter().map(Link::clock).max().unwrap_or_default();
+        let mut records = mem::take(&mut self.strays);
+        records.extend(before.into_iter().flat_map(Link::into_records));
+        // Where two subnets have become one, the newest lease of a machine is the one that it has.
+        records.sort_by_key(|record| record.granted);
+        for record in records {
+            let stray = match self.place_of(record.address) {
+                Some(place) => self.links[place].adopt(record).err(),
+                None => Some(record),
+            };
+            self.strays.extend(stray.filter(|record| record.is_active(clock)));
+        }
+        self.set_inventory(self.inventory.clone());
+    }
+
     /// Works from this inventory from now on.
     pub fn set_inventory(&mut self, inventory: Arc<Inventory>) {
         self.links.iter_mut().for_each(|link| link.reserve(&inventory));
@@ -166,7 +188,8 @@ impl Engine {
 
     /// Every lease that is to be kept, in the order of links, subnets and addresses: what a snapshot of the journal consists of.
     pub fn leases(&self) -> impl Iterator<Item = &LeaseRecord> {
-        self.links.iter().flat_map(Link::kept)
+        let strays = self.strays.iter().filter(|lease| lease.state != LeaseState::Offered);
+        self.links.iter().flat_map(Link::kept).chain(strays)
     }
 
     /// The subnets that it serves, by link, the server's own first.
@@ -412,6 +435,23 @@ impl Change {
         let event = Some((lease.mac, What::Decline { address: lease.address.into() }));
         Self { lease, event }
     }
+}
+
+/// The links of a configuration, where nobody has an address yet.
+fn links(config: &Config) -> Vec<Link> {
+    let mut links: Vec<Link> = Vec::new();
+    let (shared, first): (Vec<_>, Vec<_>) =
+        [&config.lab].into_iter().chain(&config.relayed).partition(|subnet| subnet.link.is_some());
+    for subnet in first.into_iter().chain(shared) {
+        let others = |link: &&mut Link| {
+            link.subnets().any(|other| subnet.link.is_some_and(|link| other.network.contains(link.address())))
+        };
+        match links.iter_mut().find(others) {
+            Some(link) => link.add(subnet.clone(), &config.classes, config.server),
+            None => links.push(Link::new(subnet.clone(), &config.classes, config.server)),
+        }
+    }
+    links
 }
 
 /// Where the reply goes, considering that a client of another subnet need not be on this link.

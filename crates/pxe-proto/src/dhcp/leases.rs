@@ -91,6 +91,11 @@ impl<A: Address> Leases<A> {
         self.clock = now;
     }
 
+    /// The moment of the last step.
+    pub(crate) fn clock(&self) -> UnixSeconds {
+        self.clock
+    }
+
     /// Keeps these addresses for the machines that they are reserved for. Who has one of them keeps it until its lease ends.
     pub(crate) fn reserve(&mut self, reserved: BTreeSet<A>) {
         let before = std::mem::replace(&mut self.reserved, reserved);
@@ -280,6 +285,24 @@ impl<A: Address> Leases<A> {
         }
         self.clock = self.clock.max(record.granted);
         if record.state == LeaseState::Declined { self.put(record) } else { self.replace(record) }
+    }
+
+    /// Takes up a record as it is, offers too, where it was made under another configuration.
+    ///
+    /// # Errors
+    /// The network has no place for it: the record comes back.
+    pub(crate) fn adopt(&mut self, record: LeaseRecord<A>) -> Result<(), LeaseRecord<A>> {
+        if !self.is_clients(record.address) {
+            return Err(record);
+        }
+        self.clock = self.clock.max(record.granted);
+        self.put(record);
+        Ok(())
+    }
+
+    /// All that is known, offers too, for [`Leases::adopt`].
+    pub(crate) fn into_records(self) -> impl Iterator<Item = LeaseRecord<A>> {
+        self.by_address.into_values()
     }
 
     /// Everything but offers, by address.

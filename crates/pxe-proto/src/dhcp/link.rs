@@ -85,6 +85,27 @@ impl Link {
         }
     }
 
+    /// Takes up a record as it is, offers too, where it was made under another configuration.
+    ///
+    /// # Errors
+    /// The link has no place for it: the record comes back.
+    pub(super) fn adopt(&mut self, record: LeaseRecord) -> Result<(), LeaseRecord> {
+        match self.leases_with_mut(record.address) {
+            Some(leases) => leases.adopt(record),
+            None => Err(record),
+        }
+    }
+
+    /// All that is known, offers too, for [`Link::adopt`].
+    pub(super) fn into_records(self) -> impl Iterator<Item = LeaseRecord> {
+        self.segments.into_iter().flat_map(|segment| segment.leases.into_records())
+    }
+
+    /// The moment of the last step.
+    pub(super) fn clock(&self) -> UnixSeconds {
+        self.segments.iter().map(|segment| segment.leases.clock()).max().unwrap_or_default()
+    }
+
     /// Every lease that is to be kept, in the order of subnets and addresses.
     pub(super) fn kept(&self) -> impl Iterator<Item = &LeaseRecord> {
         self.segments.iter().flat_map(|segment| segment.leases.kept())

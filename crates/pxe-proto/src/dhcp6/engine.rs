@@ -1,5 +1,6 @@
 //! The decisions (RFC 8415 §18.3).
 
+use std::mem;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -36,8 +37,7 @@ pub enum Action {
 impl Engine {
     /// An engine that knows of no lease yet.
     pub fn new(config: Config, inventory: Arc<Inventory>) -> Self {
-        let pools = [config.pool.as_slice()].into_iter();
-        let leases = Leases::new(config.server.hosts(), pools, config.server.address(), None);
+        let leases = leases(&config);
         let mut engine = Self { config, inventory: Arc::default(), profiles: Arc::default(), leases };
         engine.set_inventory(inventory);
         engine
@@ -55,6 +55,18 @@ impl Engine {
             Ok(reply) => Action::Reply(Box::new(reply)),
             Err(reason) => Action::Ignore(reason),
         }
+    }
+
+    /// Works by this configuration from now on, in the same network. No lease is lost; one whose client could not get the address any
+    /// more is refused it when the client asks to prolong it, as one is whose reservation has changed.
+    pub fn set_config(&mut self, config: Config) {
+        let before = mem::replace(&mut self.leases, leases(&config));
+        self.config = config;
+        for record in before.into_records() {
+            // Only another network would have no place for it.
+            let _ = self.leases.adopt(record);
+        }
+        self.set_inventory(self.inventory.clone());
     }
 
     /// Works from this inventory from now on.
@@ -239,4 +251,10 @@ impl Engine {
             event: what.filter(|_| request.client.shows_hardware).map(|what| (mac, what)),
         }
     }
+}
+
+/// The network of a configuration, where nobody has an address yet.
+fn leases(config: &Config) -> Leases<Ipv6Addr> {
+    let pools = [config.pool.as_slice()].into_iter();
+    Leases::new(config.server.hosts(), pools, config.server.address(), None)
 }

@@ -18,7 +18,7 @@ use super::rates::Rates;
 use super::upstreams::{Plan, Upstreams};
 use super::{Zone, reply, special};
 
-/// What the engine is told once, at start.
+/// What the engine is told by its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The networks whose hosts are answered.
@@ -66,13 +66,19 @@ const PENDING: usize = 256;
 /// How many one client may wait for: it cannot have them all.
 const PENDING_PER_CLIENT: usize = 64;
 
+impl Config {
+    fn clients(&self) -> Vec<Block> {
+        let ipv4 = self.networks.iter().map(|network| Block::v4(network.address(), network.prefix()));
+        let ipv6 = self.ipv6.map(|network| Block::v6(network.address(), network.prefix()));
+        ipv4.chain(ipv6).collect()
+    }
+}
+
 impl<T> Engine<T> {
     /// An engine that knows these names, and asks nobody yet.
     pub fn new(config: &Config, zone: Zone) -> Self {
-        let ipv4 = config.networks.iter().map(|network| Block::v4(network.address(), network.prefix()));
-        let ipv6 = config.ipv6.map(|network| Block::v6(network.address(), network.prefix()));
         Self {
-            clients: ipv4.chain(ipv6).collect(),
+            clients: config.clients(),
             zone,
             upstreams: Upstreams::default(),
             cache: Cache::default(),
@@ -81,6 +87,12 @@ impl<T> Engine<T> {
             next: 0,
             counts: DnsCounts::default(),
         }
+    }
+
+    /// Answers whom this configuration says, as often as it says, from now on. Nobody who waits is forgotten.
+    pub fn set_config(&mut self, config: &Config) {
+        self.clients = config.clients();
+        self.rates.set(config.queries_per_second);
     }
 
     /// The lab's names as they are known.

@@ -27,7 +27,12 @@ const SWEEP: Duration = Duration::from_millis(100);
 
 impl Rates {
     pub(super) fn new(queries_per_second: u32) -> Self {
-        Self { pace: AHEAD / queries_per_second.max(1), due: BTreeMap::new(), swept: None }
+        Self { pace: pace(queries_per_second), due: BTreeMap::new(), swept: None }
+    }
+
+    /// Bounds every client by this from now on.
+    pub(super) fn set(&mut self, queries_per_second: u32) {
+        self.pace = pace(queries_per_second);
     }
 
     /// Whether this client may ask now; if so, it has.
@@ -49,6 +54,10 @@ impl Rates {
         *due = next;
         true
     }
+}
+
+fn pace(queries_per_second: u32) -> Duration {
+    AHEAD / queries_per_second.max(1)
 }
 
 #[cfg(test)]

@@ -25,6 +25,13 @@ impl Router {
         Self { config, chance: Chance(seed), next: now, latest: None, initial: INITIAL_ADVERTISEMENTS }
     }
 
+    /// Advertises this from now on: at once, and some times more, as the first advertisements (RFC 4861 §6.2.4).
+    pub fn set_config(&mut self, config: Config, now: Instant) {
+        self.config = config;
+        self.initial = INITIAL_ADVERTISEMENTS;
+        self.next = self.latest.map_or(now, |latest| now.max(latest + SHORTEST_PAUSE));
+    }
+
     /// Hears an ICMPv6 packet, from its header on. A solicitation brings the next advertisement forward.
     ///
     /// # Errors
@@ -126,6 +133,24 @@ mod tests {
 
         assert_eq!(router.poll_timeout(), start + SHORTEST_PAUSE);
         assert_eq!(router.handle_timeout(start + Duration::from_secs(2)), None);
+    }
+
+    #[test]
+    fn what_is_new_is_told_as_soon_as_it_may_be_and_three_times() {
+        let (mut router, start) = router();
+        for _ in 0..3 {
+            advance(&mut router);
+        }
+        let latest = router.latest.expect("three");
+
+        router.set_config(Config { mtu: Some(1280), ..config() }, latest + Duration::from_secs(1));
+
+        assert_eq!(router.poll_timeout(), latest + SHORTEST_PAUSE);
+        let told = router.handle_timeout(latest + SHORTEST_PAUSE).expect("it is due");
+        assert_eq!(told, Config { mtu: Some(1280), ..config() }.advertisement());
+        assert_ne!(told, config().advertisement());
+        assert_eq!(router.poll_timeout(), latest + SHORTEST_PAUSE + INITIAL_INTERVAL);
+        assert!(router.poll_timeout() > start);
     }
 
     #[test]

@@ -154,6 +154,12 @@ impl Lan {
         address
     }
 
+    /// Works by another configuration from now on.
+    pub(crate) fn configure(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.engine.set_config(self.config.clone());
+    }
+
     pub(crate) fn wait(&mut self, duration: Duration) {
         self.now += duration;
     }

@@ -211,7 +211,7 @@ pub(crate) fn three() -> Config {
 }
 
 /// The address that the machine gets by way of the relay.
-fn boot(lan: &mut Lan, number: u8, relay: Ipv4Addr) -> Ipv4Addr {
+pub(crate) fn boot(lan: &mut Lan, number: u8, relay: Ipv4Addr) -> Ipv4Addr {
     let offer = lan.answer(&Packet::new(DISCOVER, mac(number)).relay(relay));
     assert_eq!(offer.kind(), ReplyKind::Offer);
     let ack = lan.answer(&Packet::select(mac(number), offer.yours, host(1)).relay(relay));
@@ -219,7 +219,7 @@ fn boot(lan: &mut Lan, number: u8, relay: Ipv4Addr) -> Ipv4Addr {
     ack.yours
 }
 
-fn far(network: u8, last: u8) -> Ipv4Addr {
+pub(crate) fn far(network: u8, last: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, network, 0, last)
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dhcproto::v6::{OptionCode, Status};
 use lab_model::What;
-use pxe_proto::dhcp6::Ignored;
+use pxe_proto::dhcp6::{Config, Ignored};
 
 use crate::lan::{LEASE, Lan, config, host, machines};
 use crate::packet::{CONFIRM, DECLINE, Packet, REBIND, RELEASE, RENEW, REQUEST, SOLICIT, mac, uuid};
@@ -34,7 +34,7 @@ fn a_client_in_a_hurry_has_its_address_at_once() {
 #[test]
 fn a_lone_servers_offer_need_not_be_compared_with_others() {
     let offer = |authoritative| {
-        let mut lan = Lan::new(pxe_proto::dhcp6::Config { authoritative, ..config() }, machines(&[]));
+        let mut lan = Lan::new(Config { authoritative, ..config() }, machines(&[]));
         lan.answer(&Packet::new(SOLICIT, 1).association(1, &[])).option(OptionCode::Preference).is_some()
     };
 
@@ -79,6 +79,22 @@ fn a_machine_moves_when_its_reservation_changes() {
 }
 
 #[test]
+fn another_configuration_keeps_leases_and_moves_a_machine_that_is_in_no_pool_any_more() {
+    let mut lan = Lan::new(config(), machines(&[(2, Some(host(0x10)))]));
+    let (first, second) = (lan.boot(1), lan.boot(2));
+
+    lan.engine.set_config(Config { lease: Duration::from_secs(60), pool: Some(host(0x200)..=host(0x201)), ..config() });
+
+    let kept = lan.answer(&Packet::new(RENEW, 2).for_us().association(1, &[second]));
+    assert_eq!(kept.addresses(), [(second, 60)]);
+    let moved = lan.answer(&Packet::new(RENEW, 1).for_us().association(1, &[first])).addresses();
+    assert!((host(0x200)..=host(0x201)).contains(&moved[0].0), "{moved:?}");
+    assert_eq!(moved[1..], [(first, 0)]);
+    lan.engine.set_config(config());
+    assert_ne!(lan.boot(3), second);
+}
+
+#[test]
 fn a_client_of_a_server_that_forgot_it_keeps_its_address() {
     let mut lan = Lan::new(config(), machines(&[]));
 
@@ -89,7 +105,7 @@ fn a_client_of_a_server_that_forgot_it_keeps_its_address() {
 
 #[test]
 fn where_another_server_answers_too_a_stranger_is_its() {
-    let mut lan = Lan::new(pxe_proto::dhcp6::Config { authoritative: false, ..config() }, machines(&[]));
+    let mut lan = Lan::new(Config { authoritative: false, ..config() }, machines(&[]));
 
     let rebind = Packet::new(REBIND, 1).association(1, &[host(0x102)]);
 
@@ -98,8 +114,7 @@ fn where_another_server_answers_too_a_stranger_is_its() {
 
 #[test]
 fn who_chooses_another_server_leaves_our_offer_to_others() {
-    let mut lan =
-        Lan::new(pxe_proto::dhcp6::Config { pool: Some(host(0x100)..=host(0x100)), ..config() }, machines(&[]));
+    let mut lan = Lan::new(Config { pool: Some(host(0x100)..=host(0x100)), ..config() }, machines(&[]));
     lan.offer(1);
 
     let elsewhere = Packet::new(REQUEST, 1).option(2, &[0, 4, 9]).association(1, &[host(0x500)]);
@@ -122,8 +137,7 @@ fn a_client_is_told_whether_it_is_where_its_address_is_from() {
 
 #[test]
 fn what_is_given_back_is_somebody_elses_next() {
-    let mut lan =
-        Lan::new(pxe_proto::dhcp6::Config { pool: Some(host(0x100)..=host(0x100)), ..config() }, machines(&[]));
+    let mut lan = Lan::new(Config { pool: Some(host(0x100)..=host(0x100)), ..config() }, machines(&[]));
     lan.boot(1);
     let release = |number| Packet::new(RELEASE, number).for_us().association(1, &[host(0x100)]);
 
@@ -184,7 +198,7 @@ fn whoever_shows_no_hardware_gets_an_address_and_has_no_history() {
 
 #[test]
 fn without_a_pool_a_stranger_gets_nothing() {
-    let mut lan = Lan::new(pxe_proto::dhcp6::Config { pool: None, ..config() }, machines(&[]));
+    let mut lan = Lan::new(Config { pool: None, ..config() }, machines(&[]));
 
     assert_eq!(lan.ignored(&Packet::new(SOLICIT, 1).association(1, &[])), Ignored::NoPool(mac(1)));
 }

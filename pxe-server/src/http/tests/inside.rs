@@ -51,7 +51,7 @@ async fn what_is_a_machines_own_goes_to_its_address_alone() {
     assert_eq!(may(HERE, "web").await, StatusCode::OK, "at the server");
     assert_eq!(may(WEBS, "db").await, StatusCode::FORBIDDEN, "another machine");
     assert_eq!(may(STRANGERS, "web").await, StatusCode::FORBIDDEN, "a stranger");
-    let open = State { clients: None, ..lab.state.clone() };
+    let open = State { leases: None, ..lab.state.clone() };
     let anybody = get(&open, STRANGERS, "/cloud-init/web/user-data").await;
     assert_eq!(anybody.status, StatusCode::OK, "where addresses are not ours, they say nothing");
 }
@@ -86,7 +86,7 @@ async fn what_is_for_one_time_is_had_by_the_machine_itself_and_by_nobody_else() 
     let text = "name = 'web'\narch = 'aarch64'\nmac = '52:54:00:aa:00:01'\ndistro = 'debian-12'\npxeboot = true\n\
                 once = { profile = 'netboot', number = 7 }\n";
     let file = DefinitionFile { file: "web.toml".to_owned(), text: Ok(text.to_owned()) };
-    let inventory = Inventory::build(&[file], lab.state.server, &Inventory::default());
+    let inventory = Inventory::build(&[file], lab.state.plan().lab.server, &Inventory::default());
     lab.state.inventory = watch::channel(Arc::new(inventory)).1;
     let script =
         async |state: &State, client| get(state, client, "/ipxe?mac=52:54:00:aa:00:01").await.text().to_owned();
@@ -110,7 +110,7 @@ async fn who_holds_an_address_counts_before_whom_it_is_reserved_for() {
     let mut lab = leased().await;
     let mut known = Clients::default();
     known.note(&lease(20, WEB));
-    lab.state.clients = Some(watch::channel(known).1);
+    lab.state.leases = Some(watch::channel(known).1);
 
     assert_eq!(get(&lab.state, DBS, "/cloud-init/web/user-data").await.status, StatusCode::OK);
     assert_eq!(get(&lab.state, DBS, "/cloud-init/db/user-data").await.status, StatusCode::FORBIDDEN);
@@ -273,6 +273,7 @@ async fn the_server_says_how_it_is() {
         uptime_seconds: 0,
         interface: None,
         addresses: vec!["10.77.0.1/24".parse().expect("a network")],
+        configuration: Some(configuration()),
         url: "http://10.77.0.1".to_owned(),
         machines: 4,
         bad_definitions: 0,
@@ -313,7 +314,7 @@ async fn leased() -> Lab {
     let mut known = Clients::default();
     known.note(&lease(150, WEB));
     let (_, known) = watch::channel(known);
-    (lab.state.clients, lab.state.leases) = (Some(known.clone()), Some(known));
+    lab.state.leases = Some(known);
     lab
 }
 

@@ -1,6 +1,6 @@
 //! A server with a few files, and a client that speaks RFC 1350 with options.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::pulse::Pulses;
-use crate::tftp::{Config, Report, Server};
+use crate::tftp::{Bounds, Config, House, Report, Server};
 
 /// A running server; dropping it stops it.
 pub(super) struct Bench {
@@ -20,6 +20,26 @@ pub(super) struct Bench {
     shutdown: CancellationToken,
     reports: mpsc::UnboundedReceiver<Report>,
     server: JoinHandle<()>,
+}
+
+/// Serves files, and hands on what happened.
+struct Files<const N: usize> {
+    files: [(&'static str, Bytes); N],
+    reports: mpsc::UnboundedSender<Report>,
+}
+
+impl<const N: usize> House for Files<N> {
+    fn file(&mut self, name: &str, _: IpAddr) -> Option<Bytes> {
+        self.files.iter().find(|(other, _)| *other == name).map(|(_, file)| file.clone())
+    }
+
+    fn report(&mut self, report: Report) {
+        self.reports.send(report).unwrap_or_default();
+    }
+
+    fn other_bounds(&mut self) -> Option<Bounds> {
+        None
+    }
 }
 
 impl Bench {
@@ -33,12 +53,7 @@ impl Bench {
         let shutdown = CancellationToken::new();
         let (sender, reports) = mpsc::unbounded_channel();
         let files = FILES.map(|(name, length)| (name, Bytes::from(pattern(length))));
-        let run = server.run(
-            move |name, _| files.iter().find(|(other, _)| *other == name).map(|(_, file)| file.clone()),
-            move |report| sender.send(report).unwrap_or_default(),
-            Pulses::default().of("tftp"),
-            shutdown.clone(),
-        );
+        let run = server.run(Files { files, reports: sender }, Pulses::default().of("tftp"), shutdown.clone());
         Self { address, shutdown, reports, server: tokio::spawn(run) }
     }
 

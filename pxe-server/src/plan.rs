@@ -1,0 +1,101 @@
+//! What a configuration comes to in this network.
+//!
+//! Whoever holds a plan need not check it again. A plan is published whole: services work by the newest, from their next packet on.
+
+use std::sync::Arc;
+
+use pxe_proto::boot::BaseUrl;
+use pxe_proto::{dhcp, dhcp6};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::dns;
+use crate::interface::Interface;
+use crate::lab::{Lab, Unfit};
+use crate::lab6::Lab6;
+use crate::nat;
+
+/// A configuration, fitted to the network.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// As a person wrote it.
+    pub(crate) config: Config,
+    /// The lab's networks.
+    pub(crate) lab: Lab,
+    /// The lab's IPv6 network, where it has one.
+    pub(crate) ipv6: Option<Lab6>,
+    /// Which names are answered, where they are.
+    pub(crate) dns: Option<dns::Plan>,
+    /// The machines' way out, where they have one.
+    pub(crate) nat: Option<nat::Plan>,
+    /// Where HTTP is served; what the configuration says, until it is bound.
+    pub(crate) ports: HttpPorts,
+}
+
+/// The TCP ports that HTTP is served at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HttpPorts {
+    pub(crate) ipv4: u16,
+    pub(crate) ipv6: u16,
+}
+
+/// By which protocol somebody asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Ipv4,
+    Ipv6,
+}
+
+/// The plan that is at work, now and later.
+pub(crate) type Plans = watch::Receiver<Arc<Plan>>;
+
+impl Plan {
+    /// Fits a configuration to the interface that machines boot on; without one it can only be for HTTP alone.
+    ///
+    /// # Errors
+    /// Something in it does not fit the network, for good or until the interface has its address.
+    pub(crate) fn new(config: Config, interface: Option<&Interface>) -> Result<Self, Unfit> {
+        let lab = Lab::new(&config, interface)?;
+        let port = config.http.port.0;
+        let ports = HttpPorts { ipv4: port, ipv6: port };
+        let Some(interface) = interface else {
+            return Ok(Self { config, lab, ipv6: None, dns: None, nat: None, ports });
+        };
+        let ipv6 = Lab6::new(&config, interface)?;
+        let dns = dns::Plan::new(&config, &lab, ipv6.as_ref())?;
+        let nat = nat::Plan::new(&config, interface)?;
+        Ok(Self { config, lab, ipv6, dns, nat, ports })
+    }
+
+    /// How machines reach the HTTP server that ask by this family.
+    pub(crate) fn url(&self, family: Family) -> BaseUrl {
+        match (family, &self.ipv6) {
+            (Family::Ipv6, Some(lab)) => BaseUrl::new(lab.server.address().into(), self.ports.ipv6),
+            (Family::Ipv4, _) | (Family::Ipv6, None) => self.lab.base_url(self.ports.ipv4),
+        }
+    }
+
+    /// What the DHCP engine is told; `probes` is whether the link can be asked who has an address.
+    pub(crate) fn dhcp(&self, probes: bool) -> dhcp::Config {
+        self.lab.engine(&self.config, self.url(Family::Ipv4), probes)
+    }
+
+    /// What the DHCPv6 engine is told, where the lab has IPv6; `duid` is how machines know this server.
+    pub(crate) fn dhcp6(&self, duid: &[u8]) -> Option<dhcp6::Config> {
+        let lab = self.ipv6.as_ref()?;
+        Some(lab.engine(&self.config, duid.to_vec(), self.url(Family::Ipv6)))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A plan for HTTP alone, which stays.
+    pub(crate) fn published(text: &str) -> Plans {
+        let config = Config::parse(Path::new("config.toml"), text.to_owned()).expect("a configuration");
+        watch::channel(Arc::new(Plan::new(config, None).expect("it fits"))).1
+    }
+}
