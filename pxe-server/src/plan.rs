@@ -93,6 +93,29 @@ pub(crate) mod tests {
 
     use super::*;
 
+    #[test]
+    fn every_shipped_example_fits_the_network_that_it_is_for() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples"));
+        let files = std::fs::read_dir(folder).expect("the examples").flatten().map(|entry| entry.path());
+        let examples: Vec<_> = files.filter(|path| path.is_file()).collect();
+        assert!(examples.len() >= 6, "{examples:?}");
+
+        for example in examples {
+            let config = Config::read(&example).expect("an example");
+            let interface = config.lab.interface.as_ref().map(|name| Interface {
+                name: name.get_ref().clone(),
+                index: 2,
+                addresses: vec!["10.77.0.1/24".parse().expect("a network")],
+                ipv6: Vec::new(),
+                lasting_ipv6: None,
+            });
+
+            let plan = Plan::new(config, interface.as_ref());
+
+            assert!(plan.is_ok(), "{}: {plan:?}", example.display());
+        }
+    }
+
     /// A plan for HTTP alone, which stays.
     pub(crate) fn published(text: &str) -> Plans {
         let config = Config::parse(Path::new("config.toml"), text.to_owned()).expect("a configuration");
