@@ -142,8 +142,8 @@ pub(crate) struct RaSection {
     pub(crate) autonomous: bool,
     /// How long machines get out by this server after an advertisement; where absent, long with `[nat]`, and never without.
     pub(crate) router_lifetime_seconds: Option<RouterLifetime>,
-    /// The name servers that machines are told.
-    pub(crate) dns: Vec<Ipv6Addr>,
+    /// The name servers that machines are told; where absent, the server itself if it answers names.
+    pub(crate) dns: Option<Vec<Ipv6Addr>>,
     /// What the network carries in one packet.
     pub(crate) mtu: Option<Mtu>,
 }
@@ -312,6 +312,12 @@ impl Config {
         self.dhcp.dns.clone().unwrap_or_else(own)
     }
 
+    /// The IPv6 name servers that machines are told; `server` is this server's own address.
+    pub(crate) fn name_servers6(&self, server: Ipv6Addr) -> Vec<Ipv6Addr> {
+        let own = || self.dns.enabled.then_some(server).into_iter().collect();
+        self.ra.dns.clone().unwrap_or_else(own)
+    }
+
     /// The error for a value that stands in the file.
     pub(crate) fn invalid<T>(&self, key: &'static str, value: &Spanned<T>, problem: impl Into<String>) -> Invalid {
         // What is kept from the configuration before stands in no line of this one.
@@ -381,7 +387,7 @@ impl Default for Dhcp6Section {
 
 impl Default for RaSection {
     fn default() -> Self {
-        Self { advertise: true, autonomous: true, router_lifetime_seconds: None, dns: Vec::new(), mtu: None }
+        Self { advertise: true, autonomous: true, router_lifetime_seconds: None, dns: None, mtu: None }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The DNS service: sockets and a clock around the decisions of `pxe_proto::dns`.
 //!
-//! One task owns the engine. Questions come to it by UDP from two sockets, by TCP from connections that are tasks of their
+//! One task owns the engine. Questions come to it by UDP from some sockets, by TCP from connections that are tasks of their
 //! own ([`tcp`]); what must be asked of others is a task with a socket of its own for each ([`exchange`]), which ends with
 //! what it heard. The lab's names follow the inventory and the leases, the name servers this machine's own ([`resolv`]).
 //!
-//! Only the lab is answered: every socket is bound to the lab's address and to a device, which is the lab's interface or,
+//! Only the lab is answered: every socket is bound to an address of the lab's and to a device, which is the lab's interface or,
 //! for this host itself, the loopback.
 //!
 //! Deliberately not here: what is answered, who is asked and for how long.
@@ -36,6 +36,7 @@ use self::resolv::Upstreams;
 pub(crate) use self::sockets::Sockets;
 pub(crate) use self::status::Status;
 use crate::dhcp::Clients;
+use crate::dhcp6::Leased;
 use crate::plan::Plans;
 use crate::pulse::Pulse;
 
@@ -82,8 +83,9 @@ impl Server {
         sockets: Sockets,
         inventory: watch::Receiver<Arc<Inventory>>,
         clients: watch::Receiver<Clients>,
+        leased6: Option<watch::Receiver<Leased>>,
     ) -> Self {
-        let mut names = Names::new(plan.origin.clone(), inventory, clients);
+        let mut names = Names::new(plan.origin.clone(), inventory, clients, leased6);
         let engine = Engine::new(&plan.engine(), names.zone(None, SystemTime::now()));
         let upstreams = plan.upstreams();
         Self { engine, sockets, names, upstreams, exchanges: JoinSet::new(), plans, status: watch::Sender::default() }
@@ -101,11 +103,10 @@ impl Server {
         for listener in self.sockets.tcp.drain(..) {
             listeners.spawn(tcp::serve(listener, questions.clone()));
         }
-        let mut buffers = [[0; DATAGRAM]; 2];
+        let mut buffer = [0; DATAGRAM];
         self.follow(true);
         loop {
             let due = self.engine.poll_timeout();
-            let [first, second] = &mut buffers;
             let actions = tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = pulse.answer() => continue,
@@ -117,8 +118,16 @@ impl Server {
                     self.follow(false);
                     continue;
                 }
-                received = self.sockets.udp[0].recv_from(first) => self.received(0, received, &buffers).await,
-                received = self.sockets.udp[1].recv_from(second) => self.received(1, received, &buffers).await,
+                received = self.sockets.udp.receive(&mut buffer) => match received {
+                    Ok((socket, length, client)) => {
+                        self.question(&buffer[..length], client, Transport::Udp, Line::Udp(socket, client))
+                    }
+                    Err(error) => {
+                        warn!(%error, "receiving questions");
+                        sleep(REST).await;
+                        continue;
+                    }
+                },
                 Some(question) = asked.recv() => self.asked(question),
                 Some(done) = self.exchanges.join_next() => match done {
                     Ok(exchange) => self.heard(&exchange),
@@ -133,25 +142,6 @@ impl Server {
             };
             self.carry_out(actions);
             self.publish();
-        }
-    }
-
-    async fn received(
-        &mut self,
-        socket: usize,
-        received: std::io::Result<(usize, SocketAddr)>,
-        buffers: &[[u8; DATAGRAM]; 2],
-    ) -> Vec<Action<Line>> {
-        match received {
-            Ok((length, client)) => {
-                let message = &buffers[socket][..length];
-                self.question(message, client, Transport::Udp, Line::Udp(socket, client))
-            }
-            Err(error) => {
-                warn!(%error, "receiving questions");
-                sleep(REST).await;
-                Vec::new()
-            }
         }
     }
 
@@ -187,7 +177,7 @@ impl Server {
                 Action::Ask(ask) => drop(self.exchanges.spawn(exchange::run(ask))),
                 Action::Reply(Line::Udp(socket, client), message) => {
                     // Where the socket has no room the answer is lost, as any datagram may be: the client asks again.
-                    if let Err(error) = self.sockets.udp[socket].try_send_to(&message, client) {
+                    if let Err(error) = self.sockets.udp.send(socket, &message, client) {
                         debug!(%client, %error, "sending");
                     }
                 }

@@ -66,7 +66,7 @@ impl Lab6 {
             lease: Duration::from_secs(config.dhcp6.lease_seconds.0.into()),
             offer_hold: OFFER_HOLD,
             decline_hold: DECLINE_HOLD,
-            dns: config.ra.dns.clone(),
+            dns: config.name_servers6(self.server.address()),
             domain: Some(config.lab.domain.clone()).filter(|domain| !domain.is_empty()),
             authoritative: config.dhcp.authoritative,
             base,
@@ -154,7 +154,7 @@ fn advertised(config: &Config, server: Ipv6Net) -> radv::Config {
         autonomous: ra.autonomous,
         managed: config.dhcp6.serve,
         router_lifetime: ra.router_lifetime_seconds.map_or(default, |seconds| Duration::from_secs(seconds.0.into())),
-        dns: ra.dns.clone(),
+        dns: config.name_servers6(server.address()),
         domain: Some(config.lab.domain.clone()).filter(|domain| !domain.is_empty()),
         mtu: ra.mtu.map(|mtu| mtu.0.into()),
     }

@@ -143,7 +143,11 @@ impl Lan {
         }
         let link = Link::new(socket, introduces.then(|| netlink.clone()), interface);
         let prober = prober(config, interface);
-        let dns = dns.as_ref().map(|_| dns::Sockets::bind(interface, server)).transpose()?;
+        let dns = dns.as_ref().map(|_| {
+            let ipv6 = ipv6.as_ref().map(|lab| lab.server.address());
+            dns::Sockets::bind(interface, server, ipv6)
+        });
+        let dns = dns.transpose()?;
         let ipv6 = ipv6.as_ref().map(|lab| Lan6::bind(config, lab, interface)).transpose()?;
         Ok(Self { link, prober, tftp, dns, interface: interface.clone(), netlink, ipv6 })
     }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::Start;
 use super::ipv6::Served6;
 use crate::dhcp::{self, Clients, Rivals};
+use crate::dhcp6::Leased;
 use crate::first_file::FirstFile;
 use crate::interface::{Interface, Netlink};
 use crate::leases::{Keeper, Leases};
@@ -41,13 +42,15 @@ impl Start<'_> {
         let Plan { config, lab, .. } = self.plan;
         let rivals = config.dhcp.authoritative.then(|| Rivals::new(lab.server.address()));
         let clients = self.dhcp((link, prober), rivals.as_ref(), &interface)?;
-        let names = dns.zip(self.plan.dns.as_ref()).map(|(sockets, plan)| self.dns(plan, sockets, clients.clone()));
         self.tftp(tftp, clients.clone());
         let watched = interface.clone();
         self.tasks.spawn("interface", |pulse, shutdown| {
             pulse.around(async move { shutdown.run_until_cancelled(watched.gone()).await.unwrap_or_default() })
         });
         let ipv6 = ipv6.zip(self.plan.ipv6.as_ref()).map(|(lan, lab)| self.ipv6(lan, lab)).transpose()?;
+        let leased6 = ipv6.as_ref().and_then(|served| served.clients.leased.clone());
+        let names = dns.zip(self.plan.dns.as_ref());
+        let names = names.map(|(sockets, plan)| self.dns(plan, sockets, clients.clone(), leased6));
         Ok(Served { interface: Some(interface), clients: Some(clients), names, rivals, ipv6 })
     }
 
@@ -87,8 +90,10 @@ impl Start<'_> {
         plan: &dns::Plan,
         sockets: dns::Sockets,
         clients: watch::Receiver<Clients>,
+        leased6: Option<watch::Receiver<Leased>>,
     ) -> watch::Receiver<dns::Status> {
-        let server = dns::Server::new(plan, self.reload.plans(), sockets, self.known.inventory.clone(), clients);
+        let (plans, inventory) = (self.reload.plans(), self.known.inventory.clone());
+        let server = dns::Server::new(plan, plans, sockets, inventory, clients, leased6);
         let status = server.status();
         self.tasks.spawn("dns", |pulse, shutdown| server.run(pulse, shutdown));
         status

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 use lab_model::{Ipv6Net, MacAddr};
-use pxe_proto::dhcp::{LeaseRecord, LeaseState};
+use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};
+use pxe_proto::dns::Lease;
 use tokio::sync::watch;
 
 /// Who has which address: by our DHCPv6, or by its own doing of the prefix that we advertise.
@@ -18,8 +19,15 @@ pub(crate) struct Clients6 {
 /// Who has which address by our DHCPv6: a machine has one at most, and an address one machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Leased {
-    by_address: BTreeMap<Ipv6Addr, MacAddr>,
+    by_address: BTreeMap<Ipv6Addr, Holder>,
     by_mac: BTreeMap<MacAddr, Ipv6Addr>,
+}
+
+/// Who has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Holder {
+    mac: MacAddr,
+    expires: UnixSeconds,
 }
 
 impl Clients6 {
@@ -31,37 +39,48 @@ impl Clients6 {
     /// Who has this address. One that was made of a hardware address is that machine's, on the lab's own network: nobody else can
     /// have it by us, and whoever takes another's could take its lease as well.
     pub(crate) fn holder(&self, address: Ipv6Addr) -> Option<MacAddr> {
-        let leased = self.leased.as_ref().and_then(|leased| leased.borrow().by_address.get(&address).copied());
+        let leased = self.leased.as_ref().and_then(|leased| leased.borrow().holder(address));
         let own = self.network.contains(address) || address.is_unicast_link_local();
         leased.or_else(|| MacAddr::of_eui64(address).filter(|_| own))
     }
 }
 
 impl Leased {
+    fn holder(&self, address: Ipv6Addr) -> Option<MacAddr> {
+        self.by_address.get(&address).map(|holder| holder.mac)
+    }
+
+    /// Every lease that somebody has or had last, in the order of addresses. What a client calls itself is not known here.
+    pub(crate) fn leases_by_address(&self) -> impl Iterator<Item = Lease<'_, Ipv6Addr>> {
+        let lease = |(address, holder): (&Ipv6Addr, &Holder)| {
+            let Holder { mac, expires } = *holder;
+            Lease { mac, address: *address, expires, hostname: None }
+        };
+        self.by_address.iter().map(lease)
+    }
+
     /// Takes up what became of a lease.
     pub(super) fn note(&mut self, lease: &LeaseRecord<Ipv6Addr>) {
-        let LeaseRecord { mac, address, state, .. } = *lease;
+        let LeaseRecord { mac, address, state, expires, .. } = *lease;
         // EDK2 gives back for itself what its PXE still uses: until somebody else gets it, it is the machine's.
         if matches!(state, LeaseState::Offered | LeaseState::Released) {
             return;
         }
         if let Some(before) = self.by_address.remove(&address) {
-            self.by_mac.remove(&before);
+            self.by_mac.remove(&before.mac);
         }
         if state == LeaseState::Bound {
             // A machine that gets another address has left its old one.
             if let Some(old) = self.by_mac.insert(mac, address) {
                 self.by_address.remove(&old);
             }
-            self.by_address.insert(address, mac);
+            self.by_address.insert(address, Holder { mac, expires });
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use pxe_proto::dhcp::UnixSeconds;
-
     use super::*;
 
     #[test]

@@ -4,16 +4,19 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use lab_model::Inventory;
-use pxe_proto::dns::{Origin, Zone};
+use pxe_proto::dns::{Origin, Sources, Zone};
 use tokio::sync::watch;
 
 use crate::dhcp::Clients;
+use crate::dhcp6::Leased;
 
 /// Where the names come from.
 pub(super) struct Names {
     origin: Origin,
     inventory: watch::Receiver<Arc<Inventory>>,
     clients: watch::Receiver<Clients>,
+    /// Nothing where we give no IPv6 addresses.
+    leased6: Option<watch::Receiver<Leased>>,
 }
 
 impl Names {
@@ -22,8 +25,9 @@ impl Names {
         origin: Origin,
         inventory: watch::Receiver<Arc<Inventory>>,
         clients: watch::Receiver<Clients>,
+        leased6: Option<watch::Receiver<Leased>>,
     ) -> Self {
-        Self { origin, inventory, clients }
+        Self { origin, inventory, clients, leased6 }
     }
 
     /// The lab's domains are these from now on.
@@ -35,13 +39,20 @@ impl Names {
     /// change often.
     pub(super) fn have_changed(&self, zone: &Zone, now: SystemTime) -> bool {
         let changed = self.inventory.has_changed().unwrap_or(false) || self.clients.has_changed().unwrap_or(false);
-        changed || zone.is_outdated(now.into())
+        let changed6 = self.leased6.as_ref().is_some_and(|leased| leased.has_changed().unwrap_or(false));
+        changed || changed6 || zone.is_outdated(now.into())
     }
 
     /// The names that there are now.
     pub(super) fn zone(&mut self, previous: Option<&Zone>, now: SystemTime) -> Zone {
         let inventory = self.inventory.borrow_and_update().clone();
         let clients = self.clients.borrow_and_update();
-        Zone::build(&self.origin, &inventory, clients.leases_by_address(), previous, now.into())
+        let leased6 = self.leased6.as_mut().map(watch::Receiver::borrow_and_update);
+        let sources = Sources {
+            inventory: &inventory,
+            leases: clients.leases_by_address(),
+            leases6: leased6.iter().flat_map(|leased| leased.leases_by_address()),
+        };
+        Zone::build(&self.origin, sources, previous, now.into())
     }
 }

@@ -70,7 +70,11 @@ impl Plan {
     pub(super) fn upstreams(&self) -> Upstreams {
         match &self.upstreams {
             Some(listed) => Upstreams::listed(listed.clone()),
-            None => Upstreams::of_this_machine(self.origin.server.address()),
+            None => {
+                let ipv6 = self.origin.ipv6.map(|network| network.address().into());
+                let own = [self.origin.server.address().into()].into_iter().chain(ipv6);
+                Upstreams::of_this_machine(own.collect())
+            }
         }
     }
 }

@@ -17,8 +17,8 @@ pub(super) struct Upstreams {
 enum Source {
     /// What the configuration lists.
     Listed(Vec<SocketAddr>),
-    /// This machine's own, but not the server itself, by whatever way it comes to be among them.
-    System(Ipv4Addr),
+    /// This machine's own, but not the server itself, whose addresses these are, by whatever way it comes to be among them.
+    System(Vec<IpAddr>),
 }
 
 /// resolv.conf(5), and what systemd-resolved writes for those who want to ask past it (systemd-resolved.service(8)).
@@ -39,9 +39,9 @@ impl Upstreams {
         Self::new(Source::Listed(addresses))
     }
 
-    /// Those of this machine; `server` is the server's own address.
-    pub(super) fn of_this_machine(server: Ipv4Addr) -> Self {
-        Self::new(Source::System(server))
+    /// Those of this machine; `own` are the server's addresses.
+    pub(super) fn of_this_machine(own: Vec<IpAddr>) -> Self {
+        Self::new(Source::System(own))
     }
 
     fn new(source: Source) -> Self {
@@ -74,19 +74,19 @@ impl Source {
     fn read(&self) -> Vec<SocketAddr> {
         match self {
             Self::Listed(addresses) => addresses.clone(),
-            Self::System(server) => {
+            Self::System(own) => {
                 let [usual, beyond_the_stub] = FILES.map(|file| fs::read_to_string(file).unwrap_or_default());
-                servers(&usual, &beyond_the_stub, *server)
+                servers(&usual, &beyond_the_stub, own)
             }
         }
     }
 }
 
-fn servers(usual: &str, beyond_the_stub: &str, own: Ipv4Addr) -> Vec<SocketAddr> {
+fn servers(usual: &str, beyond_the_stub: &str, own: &[IpAddr]) -> Vec<SocketAddr> {
     let usual = listed(usual);
     let is_stub = !usual.is_empty() && usual.iter().all(|address| STUBS.contains(address));
     let addresses = if is_stub { listed(beyond_the_stub) } else { usual };
-    let others = addresses.into_iter().filter(|address| *address != own && !STUBS.contains(address));
+    let others = addresses.into_iter().filter(|address| !own.contains(address) && !STUBS.contains(address));
     others.map(|address| SocketAddr::new(address, DNS)).collect()
 }
 
@@ -102,9 +102,12 @@ fn listed(text: &str) -> Vec<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
-    const OWN: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+    const OWN: [IpAddr; 2] =
+        [IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1)), IpAddr::V6(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1))];
 
     #[test]
     fn the_machines_own_are_read_in_their_order() {
@@ -125,10 +128,10 @@ mod tests {
 
     #[test]
     fn the_server_does_not_ask_itself() {
-        assert_eq!(asked("nameserver 10.77.0.1\nnameserver 192.0.2.1\n", ""), ["192.0.2.1:53"]);
+        assert_eq!(asked("nameserver 10.77.0.1\nnameserver fd77::1\nnameserver 192.0.2.1\n", ""), ["192.0.2.1:53"]);
     }
 
     fn asked(usual: &str, beyond_the_stub: &str) -> Vec<String> {
-        servers(usual, beyond_the_stub, OWN).iter().map(ToString::to_string).collect()
+        servers(usual, beyond_the_stub, &OWN).iter().map(ToString::to_string).collect()
     }
 }

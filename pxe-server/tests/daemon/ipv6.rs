@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -143,6 +144,34 @@ fn a_real_client_gets_its_address_its_name_and_its_boot_file() {
 }
 
 #[test]
+fn names_are_answered_at_the_ipv6_address_and_machines_are_told_so() {
+    let namespace = dual_stack();
+    run("ip", &["-6", "route", "add", "fd78::/64", "dev", BRIDGE]).unwrap();
+    let mut server = Server::configured(&format!("{ON_THE_BRIDGE}[dhcp6]\npool = 'fd77::99-fd77::99'\n"));
+    server.define("web.toml", &definition("web", 1, "10.77.0.50"));
+    server.start_as_a_service();
+
+    let (told, answers, refused) = elsewhere(&namespace, || {
+        become_machine(WEB);
+        let told = Dhclient::new("").bound();
+        run("ip", &["-6", "address", "add", "fd77::99/64", "dev", "eth0", "nodad"]).unwrap();
+        let back = ["-x", "fd77::99"];
+        let answers = ["+notcp", "+tcp"].map(|transport| {
+            let ask = |question: &[&str]| dig6(&[&["+short", transport], question].concat());
+            [ask(&["web.pvmlab.local", "AAAA"]), ask(&["web.pvmlab.local", "A"]), ask(&back)]
+        });
+        run("ip", &["-6", "address", "add", "fd78::99/64", "dev", "eth0", "nodad"]).unwrap();
+        (told, answers, dig6(&["-b", "fd78::99", "web.pvmlab.local", "AAAA"]))
+    });
+
+    assert!(told.starts_with("BOUND6 fd77::99 fd77::1 pvmlab.local. "), "the server is its name server: {told}");
+    assert_eq!(answers, [["fd77::99\n", "10.77.0.50\n", "web.pvmlab.local.\n"]; 2]);
+    assert!(refused.contains("status: REFUSED"), "{refused}");
+    // This host itself asks by another way.
+    assert_eq!(dig6(&["+short", "web.pvmlab.local", "AAAA"]), "fd77::99\n");
+}
+
+#[test]
 fn a_killed_server_remembers_its_ipv6_leases_and_who_it_is() {
     let namespace = dual_stack();
     let mut server = Server::configured(&format!("{ON_THE_BRIDGE}[dhcp6]\npool = 'fd77::99-fd77::99'\n"));
@@ -194,6 +223,14 @@ fn dual_stack() -> Namespace {
 fn wait_for(what: &str, text: &str) -> String {
     let line = || Ok(ip(what).lines().find(|line| line.contains(text)).map(str::to_owned));
     until(LIMIT, line).unwrap().unwrap_or_else(|| panic!("no `{text}`: {}", ip(what)))
+}
+
+/// What `dig` prints of a question to the server's IPv6 address.
+fn dig6(question: &[&str]) -> String {
+    let mut command = Command::new("dig");
+    command.args(["-6", "@fd77::1", "+tries=3", "+time=20"]).args(question);
+    let output = command.output().expect("dig: install the package bind9-dnsutils");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn ip(what: &str) -> String {

@@ -34,7 +34,7 @@ use domain::base;
 
 pub use ask::{Ask, Transport};
 pub use engine::{Action, Client, Config, Engine};
-pub use zone::{Domain, Lease, NotADomain, Origin, SERVER_NAME, Zone};
+pub use zone::{Domain, Lease, NotADomain, Origin, SERVER_NAME, Sources, Zone};
 
 /// A name in its wire format, of any case: two that differ in case alone are equal (RFC 4343 §3).
 type Name = base::Name<Vec<u8>>;

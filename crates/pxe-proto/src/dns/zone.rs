@@ -39,15 +39,26 @@ pub struct Origin {
 
 /// An address that a client has by DHCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease<'a> {
+pub struct Lease<'a, A = Ipv4Addr> {
     /// Who.
     pub mac: MacAddr,
     /// Which.
-    pub address: Ipv4Addr,
+    pub address: A,
     /// The last second in which it has it.
     pub expires: UnixSeconds,
     /// What the client calls itself.
     pub hostname: Option<&'a MachineName>,
+}
+
+/// What is known of the lab's names.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a, L, L6> {
+    /// The machines by definition.
+    pub inventory: &'a Inventory,
+    /// Who has, and last had, which address.
+    pub leases: L,
+    /// The same for IPv6.
+    pub leases6: L6,
 }
 
 /// Every name and address of the lab at one moment. It is built whole, never changed.
@@ -123,11 +134,11 @@ impl Zone {
     /// `previous` keeps it, else the one with the least address gets it.
     pub fn build<'a>(
         origin: &Origin,
-        inventory: &Inventory,
-        leases: impl Iterator<Item = Lease<'a>>,
+        sources: Sources<'_, impl Iterator<Item = Lease<'a>>, impl Iterator<Item = Lease<'a, Ipv6Addr>>>,
         previous: Option<&Self>,
         now: UnixSeconds,
     ) -> Self {
+        let Sources { inventory, leases, leases6 } = sources;
         let server = origin.domain.name(SERVER_NAME);
         let relayed = origin.relayed.iter();
         let ipv4 = [origin.server].into_iter().chain(relayed.clone().map(|(network, _)| *network));
@@ -142,29 +153,37 @@ impl Zone {
             addresses: BTreeMap::new(),
             ends: None,
         };
+        let mut latest6 = BTreeMap::new();
+        for lease in leases6 {
+            zone.end_with(lease.expires, now);
+            keep_latest(&mut latest6, lease);
+        }
         let mut latest = BTreeMap::new();
         for lease in leases {
-            if lease.expires >= now {
-                zone.ends = Some(zone.ends.map_or(lease.expires, |ends| ends.min(lease.expires)));
-                zone.add_client(&lease, origin, inventory, previous);
+            if zone.end_with(lease.expires, now) {
+                let ipv6 = latest6.get(&lease.mac).filter(|lease| lease.expires >= now).map(|lease| lease.address);
+                zone.add_client(&lease, ipv6, origin, inventory, previous);
             }
-            // A machine may have an address of each network; where it asked last, it is.
-            let last: &mut Lease<'_> = latest.entry(lease.mac).or_insert(lease);
-            if lease.expires > last.expires {
-                *last = lease;
-            }
+            keep_latest(&mut latest, lease);
         }
         let ipv6 = origin.ipv6.iter().map(|network| network.address()).collect();
         zone.add(vec![server], Host { ipv4: Some(origin.server.address()), ipv6, client: None });
         for machine in inventory.machines() {
-            // Where it is, else where it is to be, else where it was.
-            let lease = latest.get(&machine.mac);
-            let current = lease.filter(|lease| lease.expires >= now).map(|lease| lease.address);
-            let ipv4 = current.or(machine.address).or(lease.map(|lease| lease.address));
-            let host = Host { ipv4, ipv6: machine.ipv6.into_iter().collect(), client: None };
+            let ipv4 = whereabouts(latest.get(&machine.mac), machine.address, now);
+            let ipv6 = whereabouts(latest6.get(&machine.mac), machine.ipv6, now);
+            let host = Host { ipv4, ipv6: ipv6.into_iter().collect(), client: None };
             zone.add(origin.names(machine.name.as_str(), ipv4), host);
         }
         zone
+    }
+
+    /// Is outdated after this moment, if that is still to come: whether it is.
+    fn end_with(&mut self, expires: UnixSeconds, now: UnixSeconds) -> bool {
+        let is_to_come = expires >= now;
+        if is_to_come {
+            self.ends = Some(self.ends.map_or(expires, |ends| ends.min(expires)));
+        }
+        is_to_come
     }
 
     /// Whether a lease has ended since it was built.
@@ -213,7 +232,14 @@ impl Zone {
     }
 
     /// Adds a client by the name that it calls itself, if it may have that.
-    fn add_client(&mut self, lease: &Lease<'_>, origin: &Origin, inventory: &Inventory, previous: Option<&Self>) {
+    fn add_client(
+        &mut self,
+        lease: &Lease<'_>,
+        ipv6: Option<Ipv6Addr>,
+        origin: &Origin,
+        inventory: &Inventory,
+        previous: Option<&Self>,
+    ) {
         let Some(hostname) = lease.hostname else { return };
         if inventory.by_mac(lease.mac).is_some()
             || inventory.by_name(hostname).is_some()
@@ -223,23 +249,23 @@ impl Zone {
         }
         let name = origin.domain.name(hostname.as_str());
         let holder = previous.and_then(|previous| previous.hosts.get(&name)?.client);
-        if let Some(Host { ipv4: Some(taken), .. }) = self.hosts.get(&name) {
+        if let Some(taken) = self.hosts.get(&name).cloned() {
             if holder != Some(lease.mac) {
                 return;
             }
             // Whoever got the name before its holder came has none.
-            let taken = *taken;
-            origin.names(hostname.as_str(), Some(taken)).iter().for_each(|name| drop(self.hosts.remove(name)));
-            Block::one(taken.into()).only().and_then(|taken| self.addresses.remove(&taken));
+            origin.names(hostname.as_str(), taken.ipv4).iter().for_each(|name| drop(self.hosts.remove(name)));
+            for address in taken.addresses() {
+                Block::one(address).only().and_then(|address| self.addresses.remove(&address));
+            }
         }
-        let host = Host { ipv4: Some(lease.address), ipv6: Vec::new(), client: Some(lease.mac) };
+        let host = Host { ipv4: Some(lease.address), ipv6: ipv6.into_iter().collect(), client: Some(lease.mac) };
         self.add(origin.names(hostname.as_str(), Some(lease.address)), host);
     }
 
     /// Adds a host under all of its names, of which its addresses lead to the first.
     fn add(&mut self, names: Vec<Name>, host: Host) {
-        let ipv4 = host.ipv4.map(IpAddr::V4);
-        for address in ipv4.into_iter().chain(host.ipv6.iter().copied().map(IpAddr::V6)) {
+        for address in host.addresses() {
             if let (Some(address), Some(name)) = (Block::one(address).only(), names.first()) {
                 self.addresses.insert(address, name.clone());
             }
@@ -248,7 +274,26 @@ impl Zone {
     }
 }
 
+/// Where a machine is, else where it is to be, else where it was.
+fn whereabouts<A: Copy>(latest: Option<&Lease<'_, A>>, reserved: Option<A>, now: UnixSeconds) -> Option<A> {
+    let current = latest.filter(|lease| lease.expires >= now).map(|lease| lease.address);
+    current.or(reserved).or(latest.map(|lease| lease.address))
+}
+
+/// A machine may have an address of each network; where it asked last, it is.
+fn keep_latest<'a, A: Copy>(latest: &mut BTreeMap<MacAddr, Lease<'a, A>>, lease: Lease<'a, A>) {
+    let last = latest.entry(lease.mac).or_insert(lease);
+    if lease.expires > last.expires {
+        *last = lease;
+    }
+}
+
 impl Host {
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let ipv4 = self.ipv4.map(IpAddr::V4);
+        ipv4.into_iter().chain(self.ipv6.iter().copied().map(IpAddr::V6))
+    }
+
     fn data(&self) -> Vec<Data> {
         self.ipv4.map(Data::A).into_iter().chain(self.ipv6.iter().copied().map(Data::Aaaa)).collect()
     }

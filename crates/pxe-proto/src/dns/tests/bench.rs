@@ -1,6 +1,6 @@
 //! A lab with an engine, clients that ask it, and name servers elsewhere that answer as they are told.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use domain::base::iana::{Rcode, Rtype};
@@ -10,7 +10,7 @@ use domain::rdata::{A, AllRecordData};
 use lab_model::{DefinitionFile, Inventory, MacAddr, MachineName};
 
 use crate::dhcp::UnixSeconds;
-use crate::dns::{Action, Ask, Client, Config, Engine, Lease, Name, Origin, Transport, Zone};
+use crate::dns::{Action, Ask, Client, Config, Engine, Lease, Name, Origin, Sources, Transport, Zone};
 
 /// The lab's engine, and its clock.
 pub(super) struct Lab {
@@ -173,7 +173,16 @@ pub(super) fn zone(domain: &str, leases: &[Lease<'_>], previous: Option<&Zone>) 
     let north = ("10.78.0.0/24".parse().expect("a network"), "north.example".parse().expect("a domain"));
     let ipv6 = "fd77::1/64".parse().ok();
     let origin = Origin { domain: domain.parse().expect("a domain"), server: network(), ipv6, relayed: vec![north] };
-    Zone::build(&origin, &inventory(), leases.iter().copied(), previous, UnixSeconds(100))
+    let sources = Sources { inventory: &inventory(), leases: leases.iter().copied(), leases6: [].into_iter() };
+    Zone::build(&origin, sources, previous, UnixSeconds(100))
+}
+
+/// The same without a subnet behind a relay agent, with IPv6 leases.
+pub(super) fn dual_stack(leases: &[Lease<'_>], leases6: &[Lease<'_, Ipv6Addr>]) -> Zone {
+    let domain = "pvmlab.local".parse().expect("a domain");
+    let origin = Origin { domain, server: network(), ipv6: "fd77::1/64".parse().ok(), relayed: Vec::new() };
+    let (leases, leases6) = (leases.iter().copied(), leases6.iter().copied());
+    Zone::build(&origin, Sources { inventory: &inventory(), leases, leases6 }, None, UnixSeconds(100))
 }
 
 pub(super) fn lease(mac: u8, address: u8, hostname: Option<&MachineName>) -> Lease<'_> {

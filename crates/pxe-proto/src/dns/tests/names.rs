@@ -1,10 +1,10 @@
 //! The lab's own names.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use domain::base::iana::Rtype;
 
-use super::bench::{Lab, Question, lease, replies, zone};
+use super::bench::{Lab, Question, dual_stack, lease, replies, zone};
 use crate::dhcp::UnixSeconds;
 use crate::dns::{Config, Domain, Engine, Lease, Transport};
 
@@ -147,6 +147,32 @@ fn a_machine_is_where_it_is_and_else_where_it_is_to_be() {
     lab.engine.set_zone(zone("pvmlab.local", &[lease], None));
 
     assert!(lab.answer(Question::new("web.pvmlab.local", Rtype::A)).ends_with(" A 10.77.0.10"));
+}
+
+#[test]
+fn an_ipv6_lease_is_its_machines_and_its_clients_whose_name_is_known() {
+    let laptop = "laptop".parse().expect("a name");
+    let at = |mac, last, expires| {
+        let address = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, last);
+        Lease { mac: lease(mac, 0, None).mac, address, expires: UnixSeconds(expires), hostname: None }
+    };
+    let mut lab = Lab::asking(&[]);
+    // web has one of the pool; db's ended, and another is reserved for it; a client is known by its other lease.
+    let leases6 = [at(1, 0x1001, 200), at(2, 0x1002, 99), at(9, 0x1009, 200), at(8, 0x1008, 200)];
+
+    lab.engine.set_zone(dual_stack(&[lease(9, 130, Some(&laptop))], &leases6));
+
+    for (name, address) in [("web", "fd77::1001"), ("db", "fd77::20"), ("laptop", "fd77::1009"), ("pxe", "fd77::1")] {
+        let answer = lab.answer(Question::new(format!("{name}.pvmlab.local").leak(), Rtype::AAAA));
+        assert!(answer.ends_with(&format!(" AAAA {address}")), "{answer}");
+    }
+    let back = |last: &str| format!("{last}.0.0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.7.7.d.f.ip6.arpa");
+    for (last, name) in [("1", "web"), ("9", "laptop")] {
+        let answer = lab.answer(Question::new(back(last).leak(), Rtype::PTR));
+        assert!(answer.ends_with(&format!(" PTR {name}.pvmlab.local.")), "{answer}");
+    }
+    assert!(lab.answer(Question::new(back("8").leak(), Rtype::PTR)).starts_with("NXDOMAIN"));
+    assert!(lab.engine.zone().is_outdated(UnixSeconds(201)));
 }
 
 #[test]
