@@ -3,7 +3,7 @@
 //! Every step takes time logarithmic in the number of clients, whatever the pool's size. What is kept is bounded by the
 //! pool and the reservations: a client that was never given an address leaves nothing behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ pub(crate) struct Leases<A> {
     pools: Vec<Pool<A>>,
     reserved: BTreeSet<A>,
     by_address: BTreeMap<A, LeaseRecord<A>>,
-    by_mac: BTreeMap<MacAddr, Held<A>>,
+    /// A hash table, because nobody sees its order and each request looks here several times.
+    by_mac: HashMap<MacAddr, Held<A>>,
     clock: UnixSeconds,
 }
 
@@ -67,7 +68,7 @@ impl<A: Address> Leases<A> {
             pools,
             reserved: BTreeSet::new(),
             by_address: BTreeMap::new(),
-            by_mac: BTreeMap::new(),
+            by_mac: HashMap::new(),
             clock: UnixSeconds::default(),
         }
     }
