@@ -1,7 +1,9 @@
 //! The DHCP service: the socket and the lease journal around the decisions of `pxe_proto::dhcp`.
 //!
 //! One task owns the engine. It takes all datagrams that are there, decides about each ([`desk`]), sends what promises
-//! nothing, asks the link about addresses that are new to a client ([`prober`]), has all leases written with one wait for the disk, and only then sends what promises an address ([`link`]).
+//! nothing, asks the link about addresses that are new to a client ([`prober`]), and has the leases of what promises an address
+//! written; that is sent once they are on disk ([`link`]). Meanwhile the next datagrams are decided about, whose leases share the
+//! next wait for the disk ([`Promises`]).
 //!
 //! Deliberately not here: who gets which address, and what a reply says.
 
@@ -31,13 +33,13 @@ pub(crate) use self::prober::Prober;
 pub(crate) use self::rivals::{Rivals, Watch};
 pub(crate) use self::socket::DhcpSocket;
 use crate::journal::Journal;
-use crate::leases::Keeper;
+use crate::leases::{Keeper, Promises};
 use crate::pulse::Pulse;
 
 /// The service, ready to run.
 pub(crate) struct Server {
     desk: Desk,
-    leases: Keeper,
+    waiting: Promises<Ipv4Addr, Decision>,
     link: Link,
     prober: Option<Prober>,
     journal: Journal,
@@ -60,7 +62,7 @@ impl Server {
     ) -> Self {
         let clients = watch::Sender::new(Clients::of(&engine));
         let desk = Desk::new(engine, sources, prober.is_some());
-        Self { desk, leases, link, prober, journal, clients }
+        Self { desk, waiting: Promises::new(leases), link, prober, journal, clients }
     }
 
     /// Has the owner told of other servers that machines choose.
@@ -75,7 +77,7 @@ impl Server {
 
     /// Answers until the token is cancelled; then every lease is on disk.
     pub(crate) async fn run(self, mut pulse: Pulse, shutdown: CancellationToken) {
-        let Self { mut desk, mut leases, link, mut prober, journal, clients } = self;
+        let Self { mut desk, mut waiting, link, mut prober, journal, clients } = self;
         let mut buffer = [0; DATAGRAM];
         loop {
             let mut batch = Batch::default();
@@ -88,7 +90,20 @@ impl Server {
                     catch_up(&mut desk, &clients);
                     desk.conclude(address, verdict, &mut batch);
                 }
-                received = link.socket.receive(&mut buffer) => match received {
+                written = waiting.written() => {
+                    // First, so that the disk does not wait while these are sent.
+                    waiting.write(|| desk.leases());
+                    match written {
+                        Ok(kept) => {
+                            clients.send_modify(|clients| kept.leases.iter().for_each(|lease| clients.note(lease)));
+                            deliver(kept.promises, &link, &journal).await;
+                        }
+                        // The client asks again, and its lease is written again.
+                        Err((leases, error)) => error!(%error, leases, "leases cannot be written: not confirmed"),
+                    }
+                    continue;
+                }
+                received = link.socket.receive(&mut buffer), if waiting.have_room() => match received {
                     Ok((length, sender)) => {
                         catch_up(&mut desk, &clients);
                         desk.decide(&buffer[..length], sender, &mut batch);
@@ -101,30 +116,22 @@ impl Server {
                 },
             }
             while batch.has_room()
+                && waiting.have_room()
                 && let Ok((length, sender)) = link.socket.try_receive(&mut buffer)
             {
                 desk.decide(&buffer[..length], sender, &mut batch);
             }
 
-            let Batch { replies, probes, leases: wanted, promises, .. } = batch;
+            let Batch { replies, probes, promises, .. } = batch;
+            promises.into_iter().for_each(|(lease, promise)| waiting.add(lease, promise));
+            waiting.write(|| desk.leases());
             if let Some(prober) = &mut prober {
                 probes.into_iter().for_each(|address| prober.ask(address));
             }
             deliver(replies, &link, &journal).await;
-            if wanted.is_empty() {
-                continue;
-            }
-            match leases.append(&wanted, || desk.leases()).await {
-                Ok(()) => {
-                    clients.send_modify(|clients| wanted.iter().for_each(|lease| clients.note(lease)));
-                    deliver(promises, &link, &journal).await;
-                }
-                // The client asks again, and its lease is written again.
-                Err(error) => error!(%error, leases = wanted.len(), "leases cannot be written: not confirmed"),
-            }
         }
         desk.say_what_was_ignored();
-        leases.close().await;
+        waiting.close().await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The DHCPv6 service: the socket and the lease journal around the decisions of `pxe_proto::dhcp6`.
 //!
 //! One task owns the engine. It takes one datagram after the other; what promises an address is sent once the lease is on disk.
+//! Meanwhile the next datagrams are decided about, whose leases share the next wait for the disk ([`Promises`]).
 //!
 //! Deliberately not here: who gets which address, and what a reply says.
 
@@ -22,13 +23,13 @@ pub(crate) use self::clients::{Clients6, Leased};
 pub(crate) use self::socket::Dhcp6Socket;
 use crate::dhcp::Sources;
 use crate::journal::Journal;
-use crate::leases::Keeper;
+use crate::leases::{Keeper, Promises};
 use crate::pulse::Pulse;
 
 /// The service, ready to run.
 pub(crate) struct Server {
     engine: Engine,
-    leases: Keeper<Ipv6Addr>,
+    waiting: Promises<Ipv6Addr, Promise>,
     socket: Dhcp6Socket,
     sources: Sources,
     /// How machines know this server (RFC 8415 §11).
@@ -38,6 +39,14 @@ pub(crate) struct Server {
     ignored: BTreeMap<&'static str, u64>,
     /// When something that only the lab's owner can change was last said aloud.
     said: Option<Instant>,
+}
+
+/// What is sent once its lease is on disk.
+#[derive(Debug)]
+struct Promise {
+    reply: Box<Reply>,
+    destination: SocketAddrV6,
+    is_relayed: bool,
 }
 
 /// Longer than what a client or a relay sends: what is cut off is found malformed.
@@ -63,7 +72,8 @@ impl Server {
         engine.leases().for_each(|lease| clients.note(lease));
         engine.set_profiles(sources.profiles.borrow().clone());
         let clients = watch::Sender::new(clients);
-        Self { engine, leases, socket, sources, duid, journal, clients, ignored: BTreeMap::new(), said: None }
+        let waiting = Promises::new(leases);
+        Self { engine, waiting, socket, sources, duid, journal, clients, ignored: BTreeMap::new(), said: None }
     }
 
     /// Who has which address, now and later.
@@ -75,50 +85,70 @@ impl Server {
     pub(crate) async fn run(mut self, mut pulse: Pulse, shutdown: CancellationToken) {
         let mut buffer = [0; DATAGRAM];
         loop {
-            let received = tokio::select! {
+            tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = pulse.answer() => continue,
-                received = self.socket.receive(&mut buffer) => received,
-            };
-            match received {
-                Ok((length, sender)) => self.answer(&buffer[..length], sender).await,
-                Err(error) => {
-                    warn!(%error, "receiving DHCPv6 requests");
-                    sleep(REST).await;
+                () = pulse.answer() => {}
+                written = self.waiting.written() => {
+                    self.write();
+                    match written {
+                        Ok(kept) => {
+                            self.clients.send_modify(|clients| kept.leases.iter().for_each(|lease| clients.note(lease)));
+                            kept.promises.into_iter().for_each(|promise| self.send(promise));
+                        }
+                        // The client asks again, and its lease is written again.
+                        Err((leases, error)) => error!(%error, leases, "IPv6 leases cannot be written: not confirmed"),
+                    }
                 }
+                received = self.socket.receive(&mut buffer), if self.waiting.have_room() => match received {
+                    Ok((length, sender)) => self.answer(&buffer[..length], sender),
+                    Err(error) => {
+                        warn!(%error, "receiving DHCPv6 requests");
+                        sleep(REST).await;
+                    }
+                },
             }
         }
         for (reason, times) in &self.ignored {
             info!(reason, times, "ignored by DHCPv6");
         }
-        self.leases.close().await;
+        self.waiting.close().await;
     }
 
-    async fn answer(&mut self, datagram: &[u8], sender: SocketAddrV6) {
+    fn answer(&mut self, datagram: &[u8], sender: SocketAddrV6) {
         self.catch_up();
         let request = match Request::parse(datagram, *sender.ip()) {
             Ok(request) => request,
             Err(reason) => return self.ignore(&reason, sender),
         };
-        let reply = match self.engine.handle(&request, SystemTime::now()) {
+        let mut reply = match self.engine.handle(&request, SystemTime::now()) {
             Action::Reply(reply) => reply,
             Action::Ignore(reason) => return self.ignore(&reason, sender),
         };
         self.log(&request, &reply);
-        if let Some(lease) = reply.commit {
-            let Self { engine, leases, .. } = self;
-            if let Err(error) = leases.append(std::slice::from_ref(&lease), || engine.leases().cloned().collect()).await
-            {
-                // The client asks again, and its lease is written again.
-                return error!(%error, "an IPv6 lease cannot be written: not confirmed");
+        let lease = reply.commit.take();
+        let promise = Promise { reply, destination: sender, is_relayed: request.is_relayed() };
+        match lease {
+            Some(lease) => {
+                self.waiting.add(lease, promise);
+                self.write();
             }
-            self.clients.send_modify(|clients| clients.note(&lease));
+            None => self.send(promise),
         }
-        if let Some((mac, what)) = reply.event {
+    }
+
+    fn write(&mut self) {
+        let Self { engine, waiting, .. } = self;
+        waiting.write(|| engine.leases().cloned().collect());
+    }
+
+    /// Records and sends. First recorded: what a machine does next comes after it in the journal too.
+    fn send(&self, Promise { reply, destination, is_relayed }: Promise) {
+        let Reply { mac, message, event, .. } = *reply;
+        if let Some((mac, what)) = event {
             self.journal.record(mac, what);
         }
-        if let Err(error) = self.socket.send(&reply.message, sender, request.is_relayed()) {
-            warn!(mac = %reply.mac, %sender, %error, "a DHCPv6 reply cannot be sent");
+        if let Err(error) = self.socket.send(&message, destination, is_relayed) {
+            warn!(%mac, %destination, %error, "a DHCPv6 reply cannot be sent");
         }
     }
 

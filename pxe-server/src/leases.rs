@@ -1,6 +1,6 @@
 //! The lease journal: who has which address, on disk before the machine hears of it.
 //!
-//! A thread of its own writes it ([`Keeper`]).
+//! A thread of its own writes it (`keeper`); what waits for that is in [`Promises`].
 //!
 //! A text file of one lease a line, each behind the CRC-32 of what follows: `5d41402a {"mac":…}`. A later line replaces
 //! an earlier one of the same address or machine. When most lines are out of date, the leases that count are written to a
@@ -8,6 +8,7 @@
 //! out: all others count. Each family has a file of its own, and a task that owns it.
 
 mod keeper;
+mod promises;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 pub(crate) use self::keeper::Keeper;
+pub(crate) use self::promises::Promises;
 use crate::config::Durability;
 
 /// The journal, open for writing. Its methods block while the disk works.

@@ -55,10 +55,8 @@ pub(super) struct Batch {
     pub(super) replies: Vec<Decision>,
     /// What the link is asked about.
     pub(super) probes: Vec<Ipv4Addr>,
-    /// What must be on disk before a promise is made.
-    pub(super) leases: Vec<LeaseRecord>,
-    /// What is carried out then.
-    pub(super) promises: Vec<Decision>,
+    /// What is carried out once its lease is on disk.
+    pub(super) promises: Vec<(LeaseRecord, Decision)>,
 }
 
 /// What is done about one datagram.
@@ -76,13 +74,13 @@ struct Ignorance {
     said: Option<Instant>,
 }
 
-/// How many datagrams share one wait for the disk.
+/// How many datagrams are decided about before anything else gets its turn.
 const BATCH: usize = 64;
 /// What only the lab's owner can change is said once in this time, however often it happens.
 const REMINDER: Duration = Duration::from_secs(30);
 
 impl Batch {
-    /// Whether another datagram may wait with the others.
+    /// Whether another datagram may be decided about in the same turn.
     pub(super) fn has_room(&self) -> bool {
         self.decided < BATCH
     }
@@ -152,8 +150,7 @@ impl Desk {
                 let LeaseRecord { mac, address, state, .. } = &change.lease;
                 info!(machine = self.name(*mac), %mac, %address, ?state, "lease ended");
                 let Change { lease, event } = *change;
-                batch.leases.push(lease);
-                batch.promises.push(Decision { event, reply: None });
+                batch.promises.push((lease, Decision { event, reply: None }));
             }
             Action::Reply(mut reply) => {
                 batch.probes.extend(reply.probe);
@@ -161,10 +158,7 @@ impl Desk {
                 let (event, lease) = (reply.event.take(), reply.commit.take());
                 let decision = Decision { event, reply: Some(reply) };
                 match lease {
-                    Some(lease) => {
-                        batch.leases.push(lease);
-                        batch.promises.push(decision);
-                    }
+                    Some(lease) => batch.promises.push((lease, decision)),
                     None => batch.replies.push(decision),
                 }
             }

@@ -15,15 +15,23 @@ use tracing::{error, warn};
 
 use super::Leases;
 
-/// Has leases written.
+/// Has leases written, one order after the other: while the disk works, its caller goes on.
 #[derive(Debug)]
 pub(crate) struct Keeper<A = Ipv4Addr> {
     orders: mpsc::Sender<Order<A>>,
     ended: oneshot::Receiver<()>,
     crowded: bool,
+    under_way: Option<oneshot::Receiver<Done>>,
+}
+
+/// The thread's side.
+pub(super) struct Work<A> {
+    orders: mpsc::Receiver<Order<A>>,
+    end: oneshot::Sender<()>,
 }
 
 /// What is to be written.
+#[derive(Debug)]
 struct Order<A> {
     leases: Vec<LeaseRecord<A>>,
     /// Every lease that counts, where the journal is to become shorter.
@@ -32,6 +40,7 @@ struct Order<A> {
 }
 
 /// What became of it.
+#[derive(Debug)]
 struct Done {
     written: io::Result<()>,
     crowded: bool,
@@ -43,34 +52,47 @@ impl<A: Clone + Serialize + Send + 'static> Keeper<A> {
     /// # Errors
     /// The system has no thread left.
     pub(crate) fn start(leases: Leases) -> anyhow::Result<Self> {
-        let (orders, received) = mpsc::channel(1);
-        let (end, ended) = oneshot::channel();
-        let crowded = leases.is_crowded();
-        let work = move || {
-            keep(leases, received);
-            // Nobody waits where the program ends without having asked for it.
-            let _ = end.send(());
-        };
-        thread::Builder::new().name("leases".to_owned()).spawn(work).context("cannot start the thread for leases")?;
-        Ok(Self { orders, ended, crowded })
+        let (keeper, work) = Self::pair(leases.is_crowded());
+        thread::Builder::new()
+            .name("leases".to_owned())
+            .spawn(move || work.run(leases))
+            .context("cannot start the thread for leases")?;
+        Ok(keeper)
     }
 
-    /// Adds leases; when this returns they are as safe as the configured durability says. `all` is asked for every lease
-    /// that counts where the journal has become long.
+    /// Who gives orders, and who carries them out.
+    pub(super) fn pair(crowded: bool) -> (Self, Work<A>) {
+        let (orders, received) = mpsc::channel(1);
+        let (end, ended) = oneshot::channel();
+        (Self { orders, ended, crowded, under_way: None }, Work { orders: received, end })
+    }
+
+    /// Whether an order is being carried out.
+    pub(super) fn is_busy(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Has leases added while no order is being carried out; [`Keeper::written`] tells when they are. `all` is asked for every
+    /// lease that counts where the journal has become long.
+    pub(super) fn begin(&mut self, leases: Vec<LeaseRecord<A>>, all: impl FnOnce() -> Vec<LeaseRecord<A>>) {
+        let (done, answer) = oneshot::channel();
+        let order = Order { leases, all: self.crowded.then(all), done };
+        // There is room for one order, and the last one is out. If the thread is gone, so is who would answer.
+        let _ = self.orders.try_send(order);
+        self.under_way = Some(answer);
+    }
+
+    /// Waits until the order is carried out: the leases are as safe as the configured durability says. For ever where there is
+    /// none. Who stops waiting may wait again.
     ///
     /// # Errors
     /// The disk refuses: then none of them count as written.
-    pub(crate) async fn append(
-        &mut self,
-        leases: &[LeaseRecord<A>],
-        all: impl FnOnce() -> Vec<LeaseRecord<A>>,
-    ) -> io::Result<()> {
-        let (done, answer) = oneshot::channel();
-        let order = Order { leases: leases.to_vec(), all: self.crowded.then(all), done };
+    pub(super) async fn written(&mut self) -> io::Result<()> {
+        let Some(answer) = &mut self.under_way else { return std::future::pending().await };
+        let done = answer.await;
+        self.under_way = None;
         // Nothing in the thread can panic; if it is gone all the same, nothing may be promised.
-        let gone = || io::Error::other("the thread for leases has ended");
-        self.orders.send(order).await.map_err(|_| gone())?;
-        let Done { written, crowded } = answer.await.map_err(|_| gone())?;
+        let Done { written, crowded } = done.map_err(|_| io::Error::other("the thread for leases has ended"))?;
         self.crowded = crowded;
         written
     }
@@ -82,19 +104,32 @@ impl<A: Clone + Serialize + Send + 'static> Keeper<A> {
     }
 }
 
-fn keep<A: Serialize>(mut leases: Leases, mut orders: mpsc::Receiver<Order<A>>) {
-    while let Some(Order { leases: wanted, all, done }) = orders.blocking_recv() {
+impl<A: Serialize> Work<A> {
+    /// Carries out orders until there are no more.
+    fn run(mut self, mut leases: Leases) {
+        while self.carry_out(&mut leases).is_some() {}
+        if let Err(error) = leases.sync() {
+            error!(%error, "the last leases may not be on disk");
+        }
+        // Nobody waits where the program ends without having asked for it.
+        let _ = self.end.send(());
+    }
+
+    /// Carries out the next order; `None` when there are no more.
+    pub(super) fn carry_out(&mut self, leases: &mut Leases) -> Option<()> {
+        let Order { leases: wanted, all, done } = self.orders.blocking_recv()?;
         let written = leases.append(&wanted);
-        if let (Ok(()), Some(all)) = (&written, all)
+        let all = all.filter(|_| written.is_ok());
+        // Nobody waits for the shorter journal; whether it is short enough is told with the next order.
+        let crowded = leases.is_crowded() && all.is_none();
+        // Who does not wait any more is stopping.
+        let _ = done.send(Done { written, crowded });
+        if let Some(all) = all
             && let Err(error) = leases.rewrite(&all)
         {
             warn!(%error, "the lease journal cannot be made shorter");
         }
-        // Who does not wait any more is stopping.
-        let _ = done.send(Done { written, crowded: leases.is_crowded() });
-    }
-    if let Err(error) = leases.sync() {
-        error!(%error, "the last leases may not be on disk");
+        Some(())
     }
 }
 
@@ -120,7 +155,8 @@ mod tests {
             tokio::task::spawn_blocking(move || mount.recv());
             let (leases, _) = Leases::open::<Ipv4Addr>(&path, Durability::Synced).expect("a journal");
             let mut keeper = Keeper::start(leases).expect("a thread");
-            keeper.append(&[lease(1)], Vec::new).await.expect("room");
+            keeper.begin(vec![lease(1)], Vec::new);
+            keeper.written().await.expect("room");
             keeper.close().await;
         });
 
@@ -136,7 +172,8 @@ mod tests {
         let mut keeper = Keeper::start(leases).expect("a thread");
 
         for _ in 0..1000 {
-            keeper.append(&[lease(1), lease(2)], || vec![lease(2)]).await.expect("room");
+            keeper.begin(vec![lease(1), lease(2)], || vec![lease(2)]);
+            keeper.written().await.expect("room");
         }
         keeper.close().await;
 
