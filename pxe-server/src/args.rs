@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::check::{self, Depth};
 use crate::config::Config;
 use crate::daemon::{self, Services};
+use crate::leases::{ExportFormat, Import, List, export};
 use crate::log;
 
 /// Boots machines over the network: DHCP, TFTP and HTTP in one program.
@@ -43,6 +44,32 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         against: Option<PathBuf>,
     },
+    /// Shows, exports and imports leases.
+    Leases {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", default_value = "/etc/pxe-server/config.toml", global = true)]
+        config: PathBuf,
+        #[command(subcommand)]
+        command: LeasesCommand,
+    },
+}
+
+/// What is done with leases.
+#[derive(Debug, Subcommand)]
+enum LeasesCommand {
+    /// Shows who has which address, also while a server runs.
+    #[command(after_help = LIST_EXAMPLES)]
+    List(List),
+    /// Prints leases as another server keeps them, also while a server runs.
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export {
+        /// Whose file it is to be.
+        #[arg(long, value_name = "FORMAT", default_value = "json")]
+        format: ExportFormat,
+    },
+    /// Takes over another server's leases, while no server runs.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(Import),
 }
 
 const EXAMPLES: &str = "\
@@ -76,6 +103,29 @@ Examples:
 
 Exit code: 0 if all is well, 1 if something is wrong.";
 
+const LIST_EXAMPLES: &str = "\
+Examples:
+  pxe-server leases list
+  pxe-server leases list 10.77.0.130
+  pxe-server leases list web 52:54:00:00:00:07 --json";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  pxe-server leases export > leases.jsonl
+  pxe-server leases export --format kea > /var/lib/kea/kea-leases4.csv";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  systemctl stop kea-dhcp4-server
+  pxe-server leases import /var/lib/kea/kea-leases4.csv --dry-run
+  pxe-server leases import /var/lib/kea/kea-leases4.csv && systemctl start pxe-server
+  pxe-server leases import /var/lib/misc/dnsmasq.leases
+  pxe-server leases import /var/lib/dhcp/dhcpd.leases --format isc
+
+What is left out is said with its line, and why: a lease that has ended, an address of no subnet or pool or of another machine.
+
+Exit code: 0 if all that can be used was imported, 1 if something could not be read.";
+
 /// Does what the command line says; the exit code is 0 for success, 1 for a failure, 2 for a command line that is none.
 pub fn run() -> ExitCode {
     let outcome = match Args::parse().command {
@@ -83,6 +133,7 @@ pub fn run() -> ExitCode {
         Command::Check { config, quick, against } => {
             check::run(&config, if quick { Depth::Quick } else { Depth::Whole }, against.as_deref())
         }
+        Command::Leases { config, command } => leases(&config, &command),
     };
     match outcome {
         Ok(code) => code,
@@ -98,6 +149,16 @@ fn serve(config: &std::path::Path, http_only: bool) -> anyhow::Result<ExitCode> 
     let log = log::start(&config.log);
     let services = if http_only { Services::HttpOnly } else { Services::All };
     daemon::run(config, services, log)
+}
+
+fn leases(config: &std::path::Path, command: &LeasesCommand) -> anyhow::Result<ExitCode> {
+    let config = Config::read(config)?;
+    match command {
+        LeasesCommand::List(list) => list.run(&config)?,
+        LeasesCommand::Export { format } => export(&config, *format)?,
+        LeasesCommand::Import(import) => return import.run(&config),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]
@@ -126,10 +187,15 @@ mod tests {
         let help = |command: &str| {
             let mut args = Args::command().term_width(100);
             args.build();
-            args.find_subcommand_mut(command).expect("a command").render_long_help().to_string()
+            let words = command.split(' ');
+            let found = words.fold(&mut args, |args, word| args.find_subcommand_mut(word).expect("a command"));
+            found.render_long_help().to_string()
         };
 
         insta::assert_snapshot!("help_serve", help("serve"));
         insta::assert_snapshot!("help_check", help("check"));
+        insta::assert_snapshot!("help_leases_list", help("leases list"));
+        insta::assert_snapshot!("help_leases_export", help("leases export"));
+        insta::assert_snapshot!("help_leases_import", help("leases import"));
     }
 }

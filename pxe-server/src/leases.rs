@@ -1,18 +1,23 @@
 //! The lease journal: who has which address, on disk before the machine hears of it.
 //!
-//! A thread of its own writes it (`keeper`); what waits for that is in [`Promises`].
+//! A thread of its own writes it (`keeper`); what waits for that is in [`Promises`]. People read it by `list` and `export`, and bring
+//! leases of other servers into it by `import`, which work on what a server of the same configuration would start with (`book`).
 //!
 //! A text file of one lease a line, each behind the CRC-32 of what follows: `5d41402a {"mac":…}`. A later line replaces
 //! an earlier one of the same address or machine. When most lines are out of date, the leases that count are written to a
 //! new file, which takes the old one's place by rename. A line that a power failure cut off, or that is damaged, is left
 //! out: all others count. Each family has a file of its own, and a task that owns it.
 
+mod book;
+mod export;
+mod import;
 mod keeper;
+mod list;
 mod promises;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -21,9 +26,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
+pub(crate) use self::export::{ExportFormat, export};
+pub(crate) use self::import::Import;
 pub(crate) use self::keeper::Keeper;
+pub(crate) use self::list::List;
 pub(crate) use self::promises::Promises;
 use crate::config::Durability;
+use crate::state::make;
 
 /// The journal, open for writing. Its methods block while the disk works.
 #[derive(Debug)]
@@ -52,23 +61,14 @@ impl Leases {
         durability: Durability,
     ) -> anyhow::Result<(Self, Vec<LeaseRecord<A>>)> {
         let failed = || format!("cannot open the leases in {}", path.display());
-        let file = create(path).with_context(failed)?;
+        let file = make(path).with_context(failed)?;
         let folder =
             File::open(path.parent().filter(|folder| *folder != "").unwrap_or(Path::new("."))).with_context(failed)?;
         folder.sync_all().with_context(failed)?;
-        let text = fs::read(path).with_context(failed)?;
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        if whole < text.len() {
-            warn!(path = %path.display(), bytes = text.len() - whole, "the last lease was cut off and is dropped");
+        let Contents { leases, whole, length, damaged } = Contents::read(path).with_context(failed)?;
+        if whole < length {
+            warn!(path = %path.display(), bytes = length - whole, "the last lease was cut off and is dropped");
             file.set_len(whole as u64).with_context(failed)?;
-        }
-        let mut leases = Vec::new();
-        let mut damaged = 0_u32;
-        for line in text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match read(line) {
-                Some(lease) => leases.push(lease),
-                None => damaged += 1,
-            }
         }
         if damaged > 0 {
             warn!(path = %path.display(), lines = damaged, "damaged leases are dropped");
@@ -115,19 +115,31 @@ impl Leases {
         let lines = lines(leases);
         let length = lines.len() as u64;
         self.crowded = SHORT.max(length * 4);
-        if length * 2 > self.length {
-            return Ok(());
-        }
+        if length * 2 > self.length { Ok(()) } else { self.replace(&lines) }
+    }
+
+    /// As [`Leases::rewrite`], however long the journal is.
+    ///
+    /// # Errors
+    /// Those of [`Leases::rewrite`].
+    fn replace_all<'a, A: Serialize + 'a>(
+        &mut self,
+        leases: impl IntoIterator<Item = &'a LeaseRecord<A>>,
+    ) -> io::Result<()> {
+        self.replace(&lines(leases))
+    }
+
+    fn replace(&mut self, lines: &[u8]) -> io::Result<()> {
         let path = self.path.with_extension("new");
-        let file = create(&path)?;
+        let file = make(&path)?;
         file.set_len(0)?;
-        file.write_all_at(&lines, 0)?;
+        file.write_all_at(lines, 0)?;
         // Synced whatever the configuration says: a rename can reach the disk before the data it is about.
         file.sync_data()?;
         fs::rename(&path, &self.path)?;
         // From here on the old file has no name: nothing may be written to it, whatever else fails.
         self.file = file;
-        self.length = length;
+        self.length = lines.len() as u64;
         self.folder.sync_all()
     }
 
@@ -140,8 +152,31 @@ impl Leases {
     }
 }
 
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+/// What is in a journal.
+struct Contents<A> {
+    /// Oldest first.
+    leases: Vec<LeaseRecord<A>>,
+    /// How many bytes whole lines have, and how many there are.
+    whole: usize,
+    length: usize,
+    /// How many lines are not as they were written.
+    damaged: u32,
+}
+
+impl<A: DeserializeOwned> Contents<A> {
+    /// Reads a journal that is there, also while somebody writes it.
+    fn read(path: &Path) -> io::Result<Self> {
+        let text = fs::read(path)?;
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let mut contents = Self { leases: Vec::new(), whole, length: text.len(), damaged: 0 };
+        for line in text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            match read(line) {
+                Some(lease) => contents.leases.push(lease),
+                None => contents.damaged += 1,
+            }
+        }
+        Ok(contents)
+    }
 }
 
 fn lines<'a, A: Serialize + 'a>(leases: impl IntoIterator<Item = &'a LeaseRecord<A>>) -> Vec<u8> {

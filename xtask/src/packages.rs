@@ -21,7 +21,7 @@ mod apt;
 /// Those of [`require`].
 pub(crate) fn require_all(consent: Consent) -> Result<()> {
     let all: Vec<Package> =
-        [IMAGE, ROOTLESS_IMAGE, FOREIGN_IMAGE, QEMU, NETWORK, NAMES, VENDORS, PEERS, DIST, MACOS].concat();
+        [IMAGE, ROOTLESS_IMAGE, FOREIGN_IMAGE, QEMU, NETWORK, NAMES, TRACING, VENDORS, PEERS, DIST, MACOS].concat();
     require(&all, consent)
 }
 
@@ -88,6 +88,9 @@ pub(crate) const VENDORS: &[Package] = &[package("xz-utils", "xz"), package("zst
 
 /// For the tests of names: who asks, and who is asked.
 pub(crate) const NAMES: &[Package] = &[package("bind9-dnsutils", "dig"), package("dnsmasq-base", "dnsmasq")];
+
+/// For tests that look at what a program asks of the kernel.
+pub(crate) const TRACING: &[Package] = &[package("strace", "strace")];
 
 /// The programs that ours is compared with, and works together with.
 pub(crate) const PEERS: &[Package] = &[

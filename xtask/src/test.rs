@@ -30,7 +30,9 @@ pub(crate) struct Arguments {
 /// Runs `cargo xtask test`.
 pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     let started = Instant::now();
-    let needed = [packages::NETWORK, packages::NAMES, packages::IMAGE, packages::VENDORS, packages::PEERS].concat();
+    let needed =
+        [packages::NETWORK, packages::NAMES, packages::TRACING, packages::IMAGE, packages::VENDORS, packages::PEERS]
+            .concat();
     packages::require(&needed, consent)?;
     privilege::check_namespaces()?;
     let supplies = supplies::gather_virtual(&Arch::ALL, &Arch::ALL, consent)?;

@@ -8,5 +8,6 @@ pub mod dhcp6;
 pub mod dns;
 mod domain_name;
 mod glob;
+pub mod lease_file;
 pub mod radv;
 pub mod tftp;

@@ -75,6 +75,13 @@ impl DhcpClient {
         ])
     }
 
+    /// Asks for more time with the address that it uses (RFC 2131 §4.3.2, RENEWING).
+    pub(crate) fn renew(&self, address: Ipv4Addr) -> Answer {
+        let mut message = self.message(&[DhcpOption::MessageType(MessageType::Request)]);
+        message.set_ciaddr(address);
+        self.answer(&message)
+    }
+
     /// Goes from DHCPDISCOVER to DHCPACK under this name, and returns the address and the name servers that it is told.
     pub(crate) fn address_and_name_servers(&self, hostname: &str) -> (Ipv4Addr, Vec<Ipv4Addr>) {
         let message = self.exchange(&[
@@ -91,7 +98,11 @@ impl DhcpClient {
     }
 
     fn ask(&self, options: &[DhcpOption]) -> Answer {
-        let message = self.exchange(options);
+        self.answer(&self.message(options))
+    }
+
+    fn answer(&self, question: &Message) -> Answer {
+        let message = self.exchange_message(question);
         let kind = match message.opts().get(OptionCode::MessageType) {
             Some(DhcpOption::MessageType(kind)) => *kind,
             other => panic!("{other:?} is no message type"),
@@ -100,7 +111,10 @@ impl DhcpClient {
     }
 
     fn exchange(&self, options: &[DhcpOption]) -> Message {
-        let message = self.message(options);
+        self.exchange_message(&self.message(options))
+    }
+
+    fn exchange_message(&self, message: &Message) -> Message {
         let datagram = message.to_vec().unwrap();
         for _ in 0..LIMIT.as_millis() / PATIENCE.as_millis() {
             self.send(&datagram);
@@ -108,7 +122,7 @@ impl DhcpClient {
                 return answer;
             }
         }
-        panic!("no answer to {options:?}");
+        panic!("no answer to {message:?}");
     }
 
     fn message(&self, options: &[DhcpOption]) -> Message {

@@ -87,6 +87,16 @@ impl Server {
         self.spawn(self.serve(command));
     }
 
+    /// Starts the process under the eyes of strace(1), which writes these system calls to the file `trace`, and waits until it is ready.
+    pub(crate) fn start_traced(&mut self, calls: &str) {
+        let mut command = bound("strace");
+        // The process is the server itself: it ends with the test, and strace with it.
+        command.args(["-D", "-f", "-qq", "-s", "64", "-e", &format!("trace={calls}"), "-o"]).arg(self.path("trace"));
+        command.arg(PROGRAM);
+        self.spawn(self.serve(command));
+        self.wait_for_log("ready");
+    }
+
     /// Waits until a process that cannot get ready has ended, and returns how.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.process.as_mut().unwrap().wait(LIMIT).unwrap()
@@ -183,6 +193,20 @@ impl Server {
     pub(crate) fn check_against(&self, other: &str) -> (String, String, ExitStatus) {
         fs::write(self.path("other.toml"), other).unwrap();
         self.check_with(&["--quick", "--against", self.path("other.toml").to_str().unwrap()])
+    }
+
+    /// What `pxe-server leases` prints with these arguments, to stdout and stderr, and how it ends.
+    pub(crate) fn leases(&self, arguments: &[&str]) -> (String, String, ExitStatus) {
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(self.folder.path()).arg("leases").args(arguments).args(["--config", "config.toml"]);
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap().replace(self.folder.path().to_str().unwrap(), "FOLDER");
+        (text(output.stdout), text(output.stderr), output.status)
+    }
+
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
     }
 
     /// Writes a definition file.

@@ -113,7 +113,8 @@ fn two_servers_do_not_share_their_state() {
     let mut second = Server::configured(&format!("state = '{}'\n[lab]\ninterface = 'other'\n", state.display()));
 
     assert_eq!(second.fail().code(), Some(1));
-    assert!(second.log().contains("is in use: another pxe-server has the lock"), "{}", second.log());
+    let process = format!("is in use: another pxe-server, process {}, has the lock", first.id());
+    assert!(second.log().contains(&process), "{}", second.log());
 }
 
 #[test]

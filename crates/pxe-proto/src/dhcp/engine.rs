@@ -12,8 +12,8 @@ use super::link::{Applicant, Link};
 use super::probes::{Probe, Probes};
 use super::reply::{self, Parameters};
 use super::{
-    Class, Config, Destination, Ignored, LeaseRecord, LeaseState, Refusal, Reply, ReplyKind, Request, RequestKind,
-    Subnet, Verdict,
+    Class, Config, Destination, Ignored, LeaseRecord, LeaseState, NotTakenOver, Refusal, Reply, ReplyKind, Request,
+    RequestKind, Subnet, Verdict,
 };
 use crate::boot::{self, Boot, Profiles};
 
@@ -121,6 +121,18 @@ impl Engine {
         if let Some(place) = self.place_of(lease.address) {
             self.links[place].restore(lease);
         }
+    }
+
+    /// Takes over a lease that another server gave, after what the journal had and before the first request. Whoever has an
+    /// address from us keeps it: so of several leases the newest comes first.
+    ///
+    /// # Errors
+    /// The client is not to have the address from us.
+    pub fn take_over(&mut self, lease: LeaseRecord, now: SystemTime) -> Result<(), NotTakenOver> {
+        let place = self.place_of(lease.address).ok_or(NotTakenOver::Outside)?;
+        let reserved = self.inventory.by_mac(lease.mac).and_then(|machine| machine.address);
+        self.advance(now);
+        self.links[place].take_over(lease, reserved)
     }
 
     /// Decides what is done about a request that arrived `now`.

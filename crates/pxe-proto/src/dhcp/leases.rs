@@ -279,6 +279,16 @@ impl<A: Address> Leases<A> {
         Some(record)
     }
 
+    /// What is known of an address that is somebody's, or nobody's, at the moment.
+    pub(super) fn held(&self, address: A) -> Option<&LeaseRecord<A>> {
+        self.by_address.get(&address).filter(|record| record.is_active(self.clock))
+    }
+
+    /// The address that the machine has at the moment.
+    pub(super) fn has(&self, mac: MacAddr) -> Option<A> {
+        self.leased(mac).filter(|address| self.is_leased(*address, mac))
+    }
+
     /// Takes up a record that was kept; one that the network has no place for any more is dropped.
     pub(crate) fn restore(&mut self, record: LeaseRecord<A>) {
         if !self.is_clients(record.address) || record.state == LeaseState::Offered {

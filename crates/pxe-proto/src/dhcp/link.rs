@@ -6,7 +6,7 @@ use std::time::Duration;
 use lab_model::{Inventory, MacAddr, MachineName};
 
 use super::leases::Leases;
-use super::{Class, Ignored, LeaseRecord, Refusal, Subnet, UnixSeconds};
+use super::{Class, Ignored, LeaseRecord, NotTakenOver, Refusal, Subnet, UnixSeconds};
 
 /// A link with its subnets, one at least. A client has one address there, whichever subnet it is of.
 #[derive(Debug)]
@@ -85,6 +85,19 @@ impl Link {
         }
     }
 
+    /// Takes over another server's lease of a machine with this reservation.
+    ///
+    /// # Errors
+    /// The machine is not to have the address from us.
+    pub(super) fn take_over(&mut self, lease: LeaseRecord, reserved: Option<Ipv4Addr>) -> Result<(), NotTakenOver> {
+        let LeaseRecord { mac, address, .. } = lease;
+        let others = self.segments.iter().filter(|segment| !segment.leases.is_clients(address));
+        let other = others.filter_map(|segment| segment.leases.has(mac)).next();
+        self.leases_with_mut(address).ok_or(NotTakenOver::Outside)?.take_over(lease, reserved, other)?;
+        self.leave_all_but(address, mac);
+        Ok(())
+    }
+
     /// Takes up a record as it is, offers too, where it was made under another configuration.
     ///
     /// # Errors
@@ -149,8 +162,8 @@ impl Link {
         if [reservation, self.offered(mac)].contains(&Some(address)) {
             return Ok(());
         }
-        let has = |leases: &Leases<_>| leases.leased(mac).filter(|other| leases.is_leased(*other, mac));
-        let other = self.segments.iter().filter_map(|segment| has(&segment.leases)).find(|other| *other != address);
+        let mut all = self.segments.iter().filter_map(|segment| segment.leases.has(mac));
+        let other = all.find(|other| *other != address);
         other.map_or(Ok(()), |other| Err(Refusal::Has(other)))
     }
 

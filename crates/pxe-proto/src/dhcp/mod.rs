@@ -43,6 +43,7 @@ mod reply;
 mod request;
 mod rival;
 mod settings;
+mod takeover;
 
 pub use address::Address;
 pub use class::{Class, ClassBoot, Patterns, Selector};
@@ -59,3 +60,4 @@ pub use reply::{Reply, ReplyKind};
 pub use request::{Request, RequestKind};
 pub use rival::server_of;
 pub use settings::Settings;
+pub use takeover::NotTakenOver;

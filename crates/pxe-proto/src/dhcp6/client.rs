@@ -29,6 +29,11 @@ pub(super) fn identify(duid: &[u8], sender: Ipv6Addr, seen: Option<MacAddr>) -> 
     }
 }
 
+/// Who a client with this DUID is to a server that remembers no more of it, perhaps with the hardware address that was seen.
+pub(crate) fn known_by(duid: &[u8], seen: Option<MacAddr>) -> MacAddr {
+    identify(duid, Ipv6Addr::UNSPECIFIED, seen).0
+}
+
 /// RFC 8415 §11.1.
 pub(super) const LONGEST_DUID: usize = 2 + 128;
 

@@ -11,7 +11,7 @@ use super::reply::{self, Contents, Grant, Status};
 use super::{Config, Ignored, Reply, ReplyKind, Request, RequestKind};
 use crate::boot::{self, Profiles};
 use crate::dhcp::leases::Leases;
-use crate::dhcp::{LeaseRecord, Refusal};
+use crate::dhcp::{LeaseRecord, NotTakenOver, Refusal};
 
 /// Gives addresses to clients and says what they boot, by the rules that [`crate::dhcp::Engine`] has.
 ///
@@ -46,6 +46,16 @@ impl Engine {
     /// Takes up a lease from the journal; they come in the order in which they were written, before the first request.
     pub fn restore(&mut self, lease: LeaseRecord<Ipv6Addr>) {
         self.leases.restore(lease);
+    }
+
+    /// Takes over a lease that another server gave, by the rules of [`crate::dhcp::Engine::take_over`].
+    ///
+    /// # Errors
+    /// The client is not to have the address from us.
+    pub fn take_over(&mut self, lease: LeaseRecord<Ipv6Addr>, now: SystemTime) -> Result<(), NotTakenOver<Ipv6Addr>> {
+        self.leases.advance(now.into());
+        let reserved = self.inventory.by_mac(lease.mac).and_then(|machine| machine.ipv6);
+        self.leases.take_over(lease, reserved, None)
     }
 
     /// Decides what is done about a request that arrived `now`.

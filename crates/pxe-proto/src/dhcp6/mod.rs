@@ -24,6 +24,7 @@ mod reply;
 mod request;
 
 pub use client::Client;
+pub(crate) use client::known_by;
 pub use config::Config;
 pub use engine::{Action, Engine};
 pub use ignored::Ignored;

@@ -19,4 +19,5 @@ mod relays;
 mod request;
 mod reservations;
 mod shared;
+mod takeover;
 mod time;
