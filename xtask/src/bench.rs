@@ -10,6 +10,7 @@ mod footprint;
 mod http;
 mod image;
 mod install;
+mod leases;
 mod original;
 mod processor;
 mod provisioner;
@@ -105,6 +106,12 @@ enum Bench {
         #[arg(long, default_value = "1", value_parser = clap::value_parser!(u8).range(1..=50))]
         runs: u8,
     },
+    /// A start with a hundred thousand leases, and their import from Kea.
+    Leases {
+        /// How often each is measured.
+        #[arg(long, default_value = "5", value_parser = clap::value_parser!(u8).range(1..=50))]
+        runs: u8,
+    },
     /// From a provisioner's start to its service answering, beside the first pvmlab's services installed from packages.
     ///
     /// Both begin as the same image, on the same hardware, and take turns.
@@ -150,6 +157,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
         Bench::Http { runs } => Box::new(http::measure(runs, &supplies)?),
         Bench::Image { arch, runs } => Box::new(image::measure(arch, runs, &supplies)?),
         Bench::Install { arch, runs } => Box::new(install::measure(arch, runs, &supplies)?),
+        Bench::Leases { runs } => Box::new(leases::measure(runs, &supplies)?),
         Bench::Provisioner { arch, runs } => Box::new(provisioner::measure(arch, runs, &supplies)?),
         Bench::Storm { runs } => Box::new(storm::measure(runs, &supplies)?),
         Bench::Tftp { runs } => Box::new(tftp::measure(runs, &supplies)?),
@@ -189,6 +197,7 @@ impl Bench {
                 packages::require(&[packages::IMAGE, packages::PEERS, packages::CPIO].concat(), consent)?;
                 supplies::gather(&[*arch], consent)
             }
+            Self::Leases { .. } => supplies::gather(&[], consent),
             Self::Provisioner { arch, .. } => {
                 packages::require(packages::IMAGE, consent)?;
                 supplies::gather_provisioners(&[*arch], &[*arch], consent)
@@ -215,6 +224,7 @@ impl Bench {
             | Self::Footprint { .. }
             | Self::Http { .. }
             | Self::Install { .. }
+            | Self::Leases { .. }
             | Self::Storm { .. }
             | Self::Tftp { .. } => true,
             Self::Image { .. } | Self::Provisioner { .. } => false,

@@ -32,7 +32,9 @@ fn no_crash_costs_an_acknowledged_lease_or_gives_an_address_twice() {
     let namespace = Namespace::enter().unwrap();
     run("ip", &["address", "flush", "dev", BRIDGE]).unwrap();
     run("ip", &["address", "add", "10.77.0.1/16", "dev", BRIDGE]).unwrap();
-    let mut server = Server::configured(&format!("{ON_THE_BRIDGE}[dhcp]\nprobe-milliseconds = 0\npool = '10.77.1.0-10.77.255.254'\n"));
+    let mut server = Server::configured(&format!(
+        "{ON_THE_BRIDGE}[dhcp]\nprobe-milliseconds = 0\npool = '10.77.1.0-10.77.255.254'\n"
+    ));
     let (confirmed, heard) = mpsc::channel();
     let end = Arc::new(AtomicBool::new(false));
     let load = Load { chance: Chance(seed ^ 1), confirmed, end: end.clone() };

@@ -130,7 +130,7 @@ fn dnsmasq(folder: &Path) -> Vec<String> {
 }
 
 /// What a process costs, shared pages divided by who shares them (proc_pid_smaps(5)), in MiB.
-fn proportional_set_size(process: u32) -> Result<f64> {
+pub(super) fn proportional_set_size(process: u32) -> Result<f64> {
     let file = format!("/proc/{process}/smaps_rollup");
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss in smaps_rollup")?;
