@@ -20,7 +20,7 @@ use lab_tests::{
 use super::{
     http::Nginx,
     processor::family,
-    services::{self, FILE, NAME},
+    services::{self, CLIENT, FILE, NAME},
     site::Site,
     table::{self, Limit, Table},
 };
@@ -76,7 +76,8 @@ const PEERS: &str = "dnsmasq+nginx";
 const START_MILLISECONDS: f64 = 50.0;
 const MEMORY_MIB: f64 = 12.0;
 
-const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0x77, 0, 0x70]);
+/// That of the machine that asks: an address that is reserved is offered without asking who has it.
+const MAC: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, CLIENT]);
 const ADDRESS: &str = "10.77.0.10";
 
 /// What one start came to.

@@ -29,6 +29,9 @@ pub(crate) fn all_answered(page: &str) -> Result<Instant> {
     Ok(Instant::now())
 }
 
+/// The end of its hardware address.
+pub(crate) const CLIENT: u8 = 1;
+
 /// A machine's, in the lab's domain.
 pub(crate) const NAME: &str = "bench.pvmlab.local";
 
@@ -54,7 +57,7 @@ impl Client {
 
     fn is_offered(&self) -> bool {
         let mut reply = [0; 1500];
-        let sent = self.dhcp.send_to(&message::write(Question::Discover, 1, 1), (Ipv4Addr::BROADCAST, 67));
+        let sent = self.dhcp.send_to(&message::write(Question::Discover, CLIENT.into(), 1), (Ipv4Addr::BROADCAST, 67));
         sent.is_ok() && self.dhcp.recv(&mut reply).is_ok_and(|length| message::read(&reply[..length]).is_some())
     }
 

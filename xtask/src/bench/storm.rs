@@ -5,6 +5,7 @@
 //! kind do, and what counts is when the last of them has everything. The stacks take turns, and are started anew each time.
 
 use std::{
+    fs,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     time::Duration,
@@ -12,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lab_model::{Arch, Definition, MacAddr};
-use lab_tests::{Lab, SERVER, Service, Supplies};
+use lab_tests::{BRIDGE, Lab, SERVER, Service, Supplies, process::run};
 
 use super::{
     dhcp::{
@@ -47,6 +48,7 @@ pub(crate) fn measure(runs: u8, supplies: &Supplies) -> Result<Table> {
         lab.namespace().context("the lab has no network of its own")?,
         &(0..MACHINES).map(address).collect::<Vec<_>>(),
     )?;
+    introduce_without_arp(&site)?;
     let peers = Peers {
         dhcp: dhcp::Peers::fetch()?,
         tftp: tftp::Peers::fetch()?,
@@ -87,6 +89,22 @@ const PROGRAM: &str = "ipxe-arm64.efi";
 
 /// What EDK2 asks for.
 const WINDOW: u16 = 4;
+
+/// Tells this host who has the machines' addresses, which nobody says on the network then: addresses that the machines have before they
+/// get them would be in use for a server that asks.
+fn introduce_without_arp(site: &Site) -> Result<()> {
+    let link = site.run(|| -> Result<String> {
+        // ip-sysctl.rst: 8 answers for no address.
+        fs::write("/proc/sys/net/ipv4/conf/eth0/arp_ignore", "8")?;
+        run("ip", &["-brief", "link", "show", "dev", "eth0"])
+    })??;
+    let hardware = link.split_whitespace().nth(2).context("the machines' host has no hardware address")?;
+    (0..MACHINES).try_for_each(|machine| {
+        let address = address(machine).to_string();
+        let entry = ["neighbour", "replace", &address, "lladdr", hardware, "dev", BRIDGE, "nud", "permanent"];
+        run("ip", &entry).map(drop)
+    })
+}
 
 /// The programs that ours is compared with, and what they serve.
 struct Peers<'a> {
