@@ -98,6 +98,11 @@ pub(crate) const PEERS: &[Package] = &[
     package("nginx-light", "nginx"),
     package("udhcpc", "udhcpc"),
     package("isc-dhcp-client", "/usr/sbin/dhclient"),
+    package("dhcpcd-base", "/usr/sbin/dhcpcd"),
+    package("atftp", "atftp"),
+    package("tftp-hpa", "/usr/bin/tftp"),
+    package("busybox", "busybox"),
+    package("curl", "curl"),
     // Installed, these serve nobody: without a configuration of the owner's neither has an interface.
     package("isc-dhcp-server", "/usr/sbin/dhcpd"),
     package("kea-dhcp4-server", "/usr/sbin/kea-dhcp4"),

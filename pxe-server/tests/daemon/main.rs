@@ -8,6 +8,7 @@
 mod addresses;
 mod check;
 mod client;
+mod clients;
 mod conflicts;
 mod crashes;
 mod definitions;
