@@ -98,6 +98,7 @@ pub(crate) const PEERS: &[Package] = &[
     package("nginx-light", "nginx"),
     package("udhcpc", "udhcpc"),
     package("isc-dhcp-client", "/usr/sbin/dhclient"),
+    package("isc-dhcp-relay", "/usr/sbin/dhcrelay"),
     package("dhcpcd-base", "/usr/sbin/dhcpcd"),
     package("atftp", "atftp"),
     package("tftp-hpa", "/usr/bin/tftp"),

@@ -1,7 +1,7 @@
-//! Machines behind a relay agent: dnsmasq's relay and BusyBox's client, each on a host of its own.
+//! Machines behind a relay agent: dnsmasq's relay or ISC's, and BusyBox's client, each on a host of its own.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use lab_tests::process::{Process, bound, run};
 use lab_tests::{Host, Namespace};
@@ -30,6 +30,24 @@ fn a_machine_behind_a_relay_gets_its_subnets_address_and_renews_it_by_itself() {
     server.wait_for_log(&format!("stage=\"ack\" destination=Unicast({address})"));
     client.signal("USR2");
     server.wait_for_log("lease ended");
+}
+
+/// It names the circuit that it has the message from (RFC 3046), and wants that back.
+#[test]
+fn iscs_relay_is_answered_with_what_it_added() {
+    let mut relay = bound("/usr/sbin/dhcrelay");
+    relay.args(["-4", "-d", "--no-pid", "-a", "-D", "-id", "eth1", "-iu", "eth0", "10.77.0.1"]);
+    let namespace = Network::relayed_by(relay, "isc-dhcp-relay");
+    let mut server = Server::configured(&format!(
+        "{ON_THE_BRIDGE}{NORTH}[[dhcp.class]]\nname = 'port'\ncircuit-id = 'eth1'\nlease-seconds = 77\n"
+    ));
+    server.start();
+
+    let _client = Udhcpc::start(&namespace.machine, &server, &[]);
+
+    let bound = server.wait_for("client.log", "bound ");
+    assert!(bound.contains(" 255.255.255.0 router=10.78.0.1 server=10.77.0.1 domain=pvmlab.local lease=77"), "{bound}");
+    server.wait_for_log("stage=\"ack\" destination=Relay(10.78.0.1)");
 }
 
 #[test]
@@ -72,6 +90,14 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn new() -> Self {
+        let mut relay = bound("dnsmasq");
+        relay.args(["--keep-in-foreground", "--conf-file=/dev/null", "--pid-file", "--port=0", "--log-facility=-"]);
+        relay.args(["--user=root", "--dhcp-relay=10.78.0.1,10.77.0.1"]);
+        Self::relayed_by(relay, "dnsmasq-base")
+    }
+
+    /// With this program as the relay agent, from this package.
+    fn relayed_by(mut relay: Command, package: &'static str) -> Self {
         let namespace = Namespace::enter().unwrap();
         let (router, machine) = (Host::new().unwrap(), Host::new().unwrap());
         router.plug_into("router").unwrap();
@@ -81,12 +107,10 @@ impl Network {
         machine.ip(&["link", "set", "eth0", "address", "52:54:00:00:00:01"]).unwrap();
         router.ip(&["address", "add", "10.77.0.2/24", "dev", "eth0"]).unwrap();
         router.ip(&["address", "add", "10.78.0.1/24", "dev", "eth1"]).unwrap();
-        let relay = router.run(|| {
+        let relay = router.run(move || {
             fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
-            let mut relay = bound("dnsmasq");
-            relay.args(["--keep-in-foreground", "--conf-file=/dev/null", "--pid-file", "--port=0", "--log-facility=-"]);
-            relay.args(["--user=root", "--dhcp-relay=10.78.0.1,10.77.0.1"]).stderr(Stdio::null());
-            Process::start("dnsmasq", &mut relay).expect("install the package dnsmasq-base")
+            let started = Process::start("the relay agent", relay.stdout(Stdio::null()).stderr(Stdio::null()));
+            started.unwrap_or_else(|error| panic!("install the package {package}: {error}"))
         });
         Self { machine, _relay: relay.unwrap(), _router: router, _namespace: namespace }
     }
