@@ -94,6 +94,26 @@ impl Suite {
         Ok(())
     }
 
+    /// Fetches the newest version of a package, whose checksum apt verifies, and unpacks its files into `folder`.
+    ///
+    /// # Errors
+    /// The suite does not have the package, or it cannot be fetched or unpacked.
+    pub(crate) fn unpack_newest(&self, package: &str, folder: &Path) -> Result<()> {
+        let version = self.versions(package)?.into_iter().next();
+        let version = version.with_context(|| format!("Debian {} has no {package}", self.name))?;
+        self.unpack(package, &version, folder)
+    }
+
+    /// Fetches a file by its path below the mirror's `pool/main/`, and verifies its digest (SHA-256 in hexadecimal).
+    ///
+    /// # Errors
+    /// The mirror does not have it, or another one.
+    pub(crate) fn fetch_from_pool(&self, path: &str, digest: &str, file: &Path) -> Result<()> {
+        let (url, target) = (self.mirror.pool(path), file.display().to_string());
+        self.apt(APT_HELPER, ["download-file", &url, &target, &format!("SHA256:{digest}")])?;
+        Ok(())
+    }
+
     /// Fetches `packages`, and whatever else they need that the system does not have, into `folder`.
     ///
     /// # Errors
@@ -107,28 +127,6 @@ impl Suite {
                 continue;
             };
             fs::copy(&fetched, folder.join(name)).with_context(|| format!("cannot keep {}", fetched.display()))?;
-        }
-        Ok(())
-    }
-
-    /// Fetches `lists`, paths below the suite's own folder on the mirror, into the same places of `folder`, and the signed list of
-    /// their digests beside them, which they are compared with.
-    ///
-    /// # Errors
-    /// The mirror does not have them, or changes just now.
-    pub(crate) fn fetch_lists(&self, lists: &[String], folder: &Path) -> Result<()> {
-        let fetch = |list: &str, expected: Option<&str>| -> Result<PathBuf> {
-            let target = folder.join(list);
-            fs::create_dir_all(target.parent().context("a list is in a folder")?)?;
-            let (url, path) = (self.mirror.list(&self.name, list), target.display().to_string());
-            self.apt(APT_HELPER, ["download-file", &url, &path].into_iter().chain(expected))?;
-            Ok(target)
-        };
-        let release = fs::read_to_string(fetch("Release", None)?)?;
-        fetch("Release.gpg", None)?;
-        for list in lists {
-            let digest = sha256_of(&release, list).with_context(|| format!("the mirror does not list {list}"))?;
-            fetch(list, Some(&format!("SHA256:{digest}")))?;
         }
         Ok(())
     }
@@ -151,15 +149,6 @@ impl Suite {
 
 /// What fetches single files with apt's own means, and whatever proxy it has.
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
-
-/// The digest of a list in the text of a `Release`: lines of digest, length and path, for each algorithm.
-fn sha256_of<'a>(release: &'a str, list: &str) -> Option<&'a str> {
-    release.lines().find_map(|line| {
-        let mut words = line.split_whitespace();
-        let digest = words.next().filter(|digest| digest.len() == 64)?;
-        (words.nth(1) == Some(list)).then_some(digest)
-    })
-}
 
 /// apt's configuration for a folder of its own; read after the machine's, so that a proxy set there counts.
 fn configuration(folder: &Path, architecture: Option<&str>) -> String {
@@ -187,26 +176,14 @@ Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 }
 
 /// Runs a command to its end and returns what it wrote to its standard output.
-fn output(command: &mut Command) -> Result<String> {
+///
+/// # Errors
+/// It cannot be run, or fails; the message has what it said.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.env("LC_ALL", "C").output().with_context(|| format!("cannot run {program}"))?;
     if !output.status.success() {
         bail!("{program} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_has_the_digest_of_the_longer_algorithm() {
-        let (md5, sha256) = ("0".repeat(32), "1".repeat(64));
-        let release =
-            format!("MD5Sum:\n {md5} 120 main/a\nSHA256:\n {sha256}      120 main/a\n {md5}{md5} 7 main/a.xz\n");
-
-        assert_eq!(sha256_of(&release, "main/a"), Some(&*sha256));
-        assert_eq!(sha256_of(&release, "main/b"), None);
-    }
 }

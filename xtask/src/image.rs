@@ -7,6 +7,7 @@ mod binfmt;
 mod disk;
 mod layout;
 mod netboot;
+mod partman;
 mod recipe;
 mod system;
 mod systemd_boot;
@@ -52,9 +53,9 @@ pub(crate) enum Name {
     /// Debian 12 with systemd-boot, and its kernel on the EFI system partition.
     #[value(name = "debian-12-entries")]
     Debian12Entries,
-    /// Debian 12's own installer, without a disk.
-    #[value(name = "debian-12-netboot")]
-    Debian12Netboot,
+    /// Debian 13's own installer, without a disk.
+    #[value(name = "debian-13-netboot")]
+    Debian13Netboot,
 }
 
 /// Runs `cargo xtask image`; the folder of the image goes to standard output.
@@ -115,7 +116,7 @@ impl Name {
     fn system(self) -> Self {
         match self {
             Self::Debian12BootPartition | Self::Debian12Entries => Self::Debian12,
-            Self::Debian12 | Self::Debian12Generic | Self::Debian12Netboot => self,
+            Self::Debian12 | Self::Debian12Generic | Self::Debian13Netboot => self,
         }
     }
 
@@ -126,7 +127,7 @@ impl Name {
             Self::Debian12Generic => (Kernel::Generic, Shape::Root),
             Self::Debian12BootPartition => (Kernel::Cloud, Shape::BootPartition),
             Self::Debian12Entries => (Kernel::Cloud, Shape::Entries),
-            Self::Debian12Netboot => return None,
+            Self::Debian13Netboot => return None,
         };
         Some(ImageRecipe::debian_12(kernel, shape, arch))
     }
@@ -139,7 +140,7 @@ impl std::fmt::Display for Name {
             Self::Debian12Generic => "debian-12-generic",
             Self::Debian12BootPartition => "debian-12-boot-partition",
             Self::Debian12Entries => "debian-12-entries",
-            Self::Debian12Netboot => "debian-12-netboot",
+            Self::Debian13Netboot => "debian-13-netboot",
         })
     }
 }

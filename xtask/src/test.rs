@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     image::require(&cache, image::Name::Debian12BootPartition, Arch::Aarch64, consent)?;
     image::require(&cache, image::Name::Debian12Entries, Arch::X86_64, consent)?;
     for arch in Arch::ALL {
-        image::require(&cache, image::Name::Debian12Netboot, arch, consent)?;
+        image::require(&cache, image::Name::Debian13Netboot, arch, consent)?;
     }
     let prepared = started.elapsed();
 

@@ -61,9 +61,9 @@ impl Mirror {
         format!("deb [signed-by={KEYRING}] {} {suite} main\n", self.archive)
     }
 
-    /// Where a list of `suite` is.
-    pub(super) fn list(&self, suite: &str, path: &str) -> String {
-        format!("{}/dists/{suite}/{path}", self.archive.trim_end_matches('/'))
+    /// Where a file of the component `main` is.
+    pub(super) fn pool(&self, path: &str) -> String {
+        format!("{}/pool/main/{path}", self.archive.trim_end_matches('/'))
     }
 
     /// The lines of sources.list(5) for `suite` with its updates.

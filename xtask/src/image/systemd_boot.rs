@@ -17,10 +17,8 @@ use crate::{
 pub(super) fn unpack(recipe: &ImageRecipe, file: &Path) -> Result<()> {
     let step = Step::start(format!("fetching {PACKAGE}"));
     let suite = Suite::open_for(recipe.system.suite, &System { architecture: Some(recipe.system.arch), packages: "" })?;
-    let version = suite.versions(PACKAGE)?.into_iter().next();
-    let version = version.with_context(|| format!("Debian {} has no {PACKAGE}", suite.name()))?;
     let unpacked = tempfile::tempdir()?;
-    suite.unpack(PACKAGE, &version, unpacked.path())?;
+    suite.unpack_newest(PACKAGE, unpacked.path())?;
     // UEFI 2.10 §3.5.1.1: the same letters for the processor as in the name that firmware starts.
     let name = recipe.system.boot_loader.file.to_ascii_lowercase().replace("boot", "systemd-boot");
     let from = unpacked.path().join("usr/lib/systemd/boot/efi").join(&name);
