@@ -179,7 +179,8 @@ impl<A: DeserializeOwned> Contents<A> {
     }
 }
 
-fn lines<'a, A: Serialize + 'a>(leases: impl IntoIterator<Item = &'a LeaseRecord<A>>) -> Vec<u8> {
+/// Leases as the journal has them, each with its line break.
+pub(crate) fn lines<'a, A: Serialize + 'a>(leases: impl IntoIterator<Item = &'a LeaseRecord<A>>) -> Vec<u8> {
     let mut lines = Vec::new();
     for lease in leases {
         let json = serde_json::to_vec(lease).expect("a lease has a JSON form");
@@ -190,7 +191,8 @@ fn lines<'a, A: Serialize + 'a>(leases: impl IntoIterator<Item = &'a LeaseRecord
     lines
 }
 
-fn read<A: DeserializeOwned>(line: &[u8]) -> Option<LeaseRecord<A>> {
+/// The lease in a line without its line break; `None` where it is damaged.
+pub(crate) fn read<A: DeserializeOwned>(line: &[u8]) -> Option<LeaseRecord<A>> {
     let (checksum, json) = line.split_at_checked(9)?;
     let checksum = u32::from_str_radix(str::from_utf8(checksum).ok()?.strip_suffix(' ')?, 16).ok()?;
     (crc32fast::hash(json) == checksum).then(|| serde_json::from_slice(json).ok())?

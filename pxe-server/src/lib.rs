@@ -40,6 +40,8 @@ mod dns;
 mod duid;
 mod entries;
 mod first_file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod http;
 mod images;
 mod interface;

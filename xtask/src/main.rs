@@ -13,6 +13,7 @@ mod demo;
 mod deny;
 mod dist;
 mod elf;
+mod fuzz;
 mod image;
 mod ipxe;
 mod macho;
@@ -51,6 +52,7 @@ enum Command {
     Demo(demo::Arguments),
     Deny(deny::Arguments),
     Dist(dist::Arguments),
+    Fuzz(fuzz::Arguments),
     Image(image::Arguments),
     Setup(setup::Arguments),
     Test(test::Arguments),
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments, consent),
         Command::Deny(arguments) => deny::run(&arguments),
         Command::Dist(arguments) => dist::run(&arguments, consent),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Image(arguments) => image::run(&arguments, consent),
         Command::Setup(arguments) => setup::run(&arguments, consent),
         Command::Test(arguments) => test::run(&arguments, consent),

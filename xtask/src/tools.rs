@@ -19,6 +19,9 @@ type Version = [u32; 3];
 /// Checks dependencies. Older versions cannot read what the pinned cargo says of packages.
 pub(crate) const DENY: Tool = Tool { name: "cargo-deny", version: [0, 20, 2] };
 
+/// Looks for input that breaks something.
+pub(crate) const FUZZ: Tool = Tool { name: "cargo-fuzz", version: [0, 13, 2] };
+
 /// Runs tests.
 pub(crate) const NEXTEST: Tool = Tool { name: "cargo-nextest", version: [0, 9, 143] };
 

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 /// What to send of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// All of it.
     Whole,
     /// These bytes.
@@ -19,7 +19,7 @@ pub(super) enum Wanted {
 ///
 /// A range of another unit, several ranges and what is no range count for nothing, as RFC 9110 §14.2 allows: then the whole
 /// file is sent. So does a range of another version of the file (§13.1.5).
-pub(super) fn wanted(headers: &HeaderMap, size: u64, entity_tag: &str) -> Wanted {
+pub(crate) fn wanted(headers: &HeaderMap, size: u64, entity_tag: &str) -> Wanted {
     let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
     let Some(range) = headers.get(header::RANGE).and_then(text) else { return Wanted::Whole };
     if headers.get(header::IF_RANGE).is_some_and(|condition| condition != entity_tag) {
