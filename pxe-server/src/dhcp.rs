@@ -3,15 +3,20 @@
 //! One task owns the engine. It takes all datagrams that are there, decides about each ([`desk`]), sends what promises
 //! nothing, asks the link about addresses that are new to a client ([`prober`]), has all leases written with one wait for the disk, and only then sends what promises an address ([`link`]).
 //!
+//! Where another server gives the addresses, [`ProxyServer`] is in its place.
+//!
 //! Deliberately not here: who gets which address, and what a reply says.
 
 mod arp;
 mod clients;
 mod desk;
+mod holders;
 mod link;
 mod prober;
+mod proxy;
 mod rivals;
 mod socket;
+mod tally;
 
 use std::future::pending;
 use std::net::Ipv4Addr;
@@ -26,9 +31,11 @@ use tracing::{error, warn};
 pub(crate) use self::clients::Clients;
 pub(crate) use self::desk::Sources;
 use self::desk::{Batch, Caught, Decision, Desk};
+pub(crate) use self::holders::Holders;
 pub(crate) use self::link::Link;
 pub(crate) use self::prober::Prober;
-pub(crate) use self::rivals::{Rivals, Watch};
+pub(crate) use self::proxy::{ProxyServer, ProxySockets};
+pub(crate) use self::rivals::{Rivals, Standing, Watch};
 pub(crate) use self::socket::DhcpSocket;
 use crate::journal::Journal;
 use crate::leases::Keeper;

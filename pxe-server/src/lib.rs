@@ -50,6 +50,7 @@ mod lab6;
 mod leases;
 mod log;
 mod nat;
+mod neighbours;
 mod notify;
 mod plan;
 mod port_owner;

@@ -16,6 +16,7 @@ mod http_only;
 mod ipv6;
 mod journald;
 mod nat;
+mod proxy;
 mod relays;
 mod reload;
 mod rivals;
