@@ -12,7 +12,7 @@ use lab_model::{ImageManifest, Inventory, Machine};
 use pxe_proto::boot::{self, Asker, Boot, Profiles};
 use pxe_proto::dhcp;
 
-use crate::config::{Config, Difference};
+use crate::config::{Config, Difference, Mode};
 use crate::definitions::Folder;
 use crate::images::Catalogue;
 use crate::interface::{Interface, Netlink};
@@ -111,9 +111,19 @@ impl fmt::Display for Report {
             None => writeln!(f, "interface  none: only `--http-only` can serve")?,
         }
         writeln!(f, "server     {}", lab.server)?;
-        match &lab.pool {
-            pool if !pool.is_empty() => writeln!(f, "pool       {pool} ({} addresses)", pool.len())?,
-            _ => writeln!(f, "pool       none: only machines with an address in their definition are answered")?,
+        match (self.plan.config.dhcp.mode, &lab.pool) {
+            (Mode::ProxyKnown, _) => writeln!(
+                f,
+                "dhcp       another server gives addresses; machines that are defined are told what to boot"
+            )?,
+            (Mode::ProxyAll, _) => writeln!(
+                f,
+                "dhcp       another server gives addresses; every network boot client is told what to boot"
+            )?,
+            (Mode::Server, pool) if !pool.is_empty() => writeln!(f, "pool       {pool} ({} addresses)", pool.len())?,
+            (Mode::Server, _) => {
+                writeln!(f, "pool       none: only machines with an address in their definition are answered")?
+            }
         }
         for dhcp::Subnet { network, link, pool, .. } in &lab.relayed {
             let pool: Vec<_> = pool.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();

@@ -88,6 +88,8 @@ pub(crate) struct LabSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct DhcpSection {
+    /// Who gives addresses.
+    pub(crate) mode: Mode,
     /// The addresses for machines that have none reserved; computed from the network where absent.
     pub(crate) pool: Option<Spanned<AddressRanges>>,
     /// How long a machine keeps its address without asking again.
@@ -110,6 +112,18 @@ pub(crate) struct DhcpSection {
     pub(crate) class: Vec<ClassSection>,
 }
 
+/// Who gives addresses, and whom we tell what to boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Mode {
+    /// This server gives them, and tells everybody.
+    Server,
+    /// Another one gives them; machines that are defined are told.
+    ProxyKnown,
+    /// Another one gives them; every network boot client is told.
+    ProxyAll,
+}
+
 /// When a lease counts as written, and so when its ACK leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -124,8 +138,8 @@ pub(crate) enum Durability {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct Dhcp6Section {
-    /// Whether this server gives addresses.
-    pub(crate) serve: bool,
+    /// Whether this server gives addresses; where absent, as for IPv4.
+    pub(crate) serve: Option<bool>,
     /// The addresses for machines that have none reserved; computed from the network where absent.
     pub(crate) pool: Option<Spanned<AddressRange<Ipv6Addr>>>,
     /// How long a machine keeps its address without asking again.
@@ -136,8 +150,8 @@ pub(crate) struct Dhcp6Section {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct RaSection {
-    /// Whether this server advertises the network: right where no other router does.
-    pub(crate) advertise: bool,
+    /// Whether this server advertises the network: right where no other router does. Where absent, if it gives addresses.
+    pub(crate) advertise: Option<bool>,
     /// Whether machines make themselves addresses of the prefix.
     pub(crate) autonomous: bool,
     /// How long machines get out by this server after an advertisement; where absent, long with `[nat]`, and never without.
@@ -152,8 +166,8 @@ pub(crate) struct RaSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct DnsSection {
-    /// Whether names are answered on the lab's interface.
-    pub(crate) enabled: bool,
+    /// Whether names are answered on the lab's interface; where absent, if machines are told that they are.
+    pub(crate) enabled: Option<bool>,
     /// Who is asked about names that are not the lab's, the first one first; this machine's own name servers where absent.
     pub(crate) upstreams: Option<Spanned<Vec<NameServer>>>,
     /// How many questions one client may ask a second.
@@ -306,15 +320,38 @@ impl Config {
         missing.collect()
     }
 
+    /// Whether machines have their addresses from this server.
+    pub(crate) fn gives_addresses(&self) -> bool {
+        match self.dhcp.mode {
+            Mode::Server => true,
+            Mode::ProxyKnown | Mode::ProxyAll => false,
+        }
+    }
+
+    /// Whether names are answered.
+    pub(crate) fn answers_names(&self) -> bool {
+        self.dns.enabled.unwrap_or(self.gives_addresses())
+    }
+
+    /// Whether machines get IPv6 addresses.
+    pub(crate) fn gives_ipv6_addresses(&self) -> bool {
+        self.dhcp6.serve.unwrap_or(self.gives_addresses())
+    }
+
+    /// Whether the IPv6 network is advertised.
+    pub(crate) fn advertises(&self) -> bool {
+        self.ra.advertise.unwrap_or(self.gives_addresses())
+    }
+
     /// The name servers that machines are told where nothing else is said of them; `server` is this server's own address.
     pub(crate) fn name_servers(&self, server: Ipv4Addr) -> Vec<Ipv4Addr> {
-        let own = || self.dns.enabled.then_some(server).into_iter().collect();
+        let own = || self.answers_names().then_some(server).into_iter().collect();
         self.dhcp.dns.clone().unwrap_or_else(own)
     }
 
     /// The IPv6 name servers that machines are told; `server` is this server's own address.
     pub(crate) fn name_servers6(&self, server: Ipv6Addr) -> Vec<Ipv6Addr> {
-        let own = || self.dns.enabled.then_some(server).into_iter().collect();
+        let own = || self.answers_names().then_some(server).into_iter().collect();
         self.ra.dns.clone().unwrap_or_else(own)
     }
 
@@ -364,6 +401,7 @@ impl Default for LabSection {
 impl Default for DhcpSection {
     fn default() -> Self {
         Self {
+            mode: Mode::Server,
             pool: None,
             lease_seconds: Seconds(3600),
             router: None,
@@ -381,20 +419,20 @@ impl Default for DhcpSection {
 
 impl Default for Dhcp6Section {
     fn default() -> Self {
-        Self { serve: true, pool: None, lease_seconds: Seconds(3600) }
+        Self { serve: None, pool: None, lease_seconds: Seconds(3600) }
     }
 }
 
 impl Default for RaSection {
     fn default() -> Self {
-        Self { advertise: true, autonomous: true, router_lifetime_seconds: None, dns: None, mtu: None }
+        Self { advertise: None, autonomous: true, router_lifetime_seconds: None, dns: None, mtu: None }
     }
 }
 
 impl Default for DnsSection {
     fn default() -> Self {
         // Ten times what an installer or a package manager asks at its busiest.
-        Self { enabled: true, upstreams: None, queries_per_second: Count(500) }
+        Self { enabled: None, upstreams: None, queries_per_second: Count(500) }
     }
 }
 
@@ -468,6 +506,7 @@ mod tests {
         insta::assert_snapshot!("no_router", error("[dhcp]\nrouter = \"no\"\n"));
         insta::assert_snapshot!("no_interface_name", error("[nat]\nuplink = \"enp0s*\"\n"));
         insta::assert_snapshot!("no_uplink", error("[nat]\n"));
+        insta::assert_snapshot!("unknown_mode", error("[dhcp]\nmode = \"proxy\"\n"));
         insta::assert_snapshot!("unknown_durability", error("[dhcp]\ndurability = \"always\"\n"));
     }
 

@@ -5,15 +5,20 @@
 //! written; that is sent once they are on disk ([`link`]). Meanwhile the next datagrams are decided about, whose leases share the
 //! next wait for the disk ([`Promises`]).
 //!
+//! Where another server gives the addresses, [`ProxyServer`] is in its place.
+//!
 //! Deliberately not here: who gets which address, and what a reply says.
 
 mod arp;
 mod clients;
 mod desk;
+mod holders;
 mod link;
 mod prober;
+mod proxy;
 mod rivals;
 mod socket;
+mod tally;
 
 use std::future::pending;
 use std::net::Ipv4Addr;
@@ -28,9 +33,11 @@ use tracing::{error, warn};
 pub(crate) use self::clients::Clients;
 pub(crate) use self::desk::Sources;
 use self::desk::{Batch, Caught, Decision, Desk};
+pub(crate) use self::holders::Holders;
 pub(crate) use self::link::Link;
 pub(crate) use self::prober::Prober;
-pub(crate) use self::rivals::{Rivals, Watch};
+pub(crate) use self::proxy::{ProxyServer, ProxySockets};
+pub(crate) use self::rivals::{Rivals, Standing, Watch};
 pub(crate) use self::socket::DhcpSocket;
 use crate::journal::Journal;
 use crate::leases::{Keeper, Promises};

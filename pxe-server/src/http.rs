@@ -57,7 +57,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::health::About;
 pub(crate) use self::limits::Limits;
-use crate::dhcp::{Clients, Rivals};
+use crate::dhcp::{Clients, Holders, Rivals};
 use crate::dhcp6::Clients6;
 use crate::dns;
 use crate::images::Catalogue;
@@ -82,13 +82,15 @@ pub(crate) struct State {
     pub(crate) configuration: watch::Receiver<Configuration>,
     /// By what those ask who come to this listener: URLs lead them back by the same.
     pub(crate) family: Family,
+    /// Who has which address, where that is known.
+    pub(crate) holders: Option<Holders>,
     /// Who has which address by our DHCP; nothing where we serve none.
     pub(crate) leases: Option<watch::Receiver<Clients>>,
     /// The same for IPv6; nothing where the lab has none.
     pub(crate) clients6: Option<Clients6>,
     /// How our DNS is; nothing where we serve none.
     pub(crate) names: Option<watch::Receiver<dns::Status>>,
-    /// The other DHCP servers that were seen; nothing where we serve none, or are not the only one.
+    /// The other DHCP servers that were seen; nothing where nobody looks for them.
     pub(crate) rivals: Option<Rivals>,
     /// What there is to know of the server itself.
     pub(crate) about: About,
@@ -108,9 +110,9 @@ impl State {
         self.plans.borrow().url(self.family)
     }
 
-    /// Who has which address by our DHCP, if that is how machines get theirs. Then nobody is told what is another machine's.
-    fn clients(&self) -> Option<&watch::Receiver<Clients>> {
-        self.leases.as_ref().filter(|_| !self.plans.borrow().config.http.trust_any_client)
+    /// Who has which address, where that is known and counts. Then nobody is told what is another machine's.
+    fn clients(&self) -> Option<&Holders> {
+        self.holders.as_ref().filter(|_| !self.plans.borrow().config.http.trust_any_client)
     }
 }
 

@@ -10,7 +10,7 @@ use lab_model::{Ipv4Net, Networks};
 use pxe_proto::boot::BaseUrl;
 use pxe_proto::dhcp;
 
-use crate::config::{AddressRange, AddressRanges, Config, Invalid, Router};
+use crate::config::{AddressRange, AddressRanges, Config, Invalid, Mode, Router};
 use crate::interface::Interface;
 
 /// What the services must know of the network. Whoever holds one need not check it again.
@@ -54,7 +54,9 @@ impl Lab {
     /// The server has no such address yet, the pool is not of its network, or a subnet or class is wrong.
     pub(crate) fn new(config: &Config, interface: Option<&Interface>) -> Result<Self, Unfit> {
         let server = server(config, interface)?;
+        without_effect(config)?;
         let pool = match &config.dhcp.pool {
+            None if !config.gives_addresses() => AddressRanges::default(),
             Some(written) => {
                 within(server, written.get_ref().ends())
                     .map_err(|problem| config.invalid("dhcp.pool", written, problem))?;
@@ -99,6 +101,15 @@ impl Lab {
         }
     }
 
+    /// What is told who gives no addresses; `base` is how machines reach the HTTP server.
+    pub(crate) fn proxy(&self, config: &Config, base: BaseUrl) -> dhcp::ProxyConfig {
+        let audience = match config.dhcp.mode {
+            Mode::ProxyAll => dhcp::Audience::Everybody,
+            Mode::Server | Mode::ProxyKnown => dhcp::Audience::Known,
+        };
+        dhcp::ProxyConfig { server: self.server, classes: self.classes.clone(), audience, base }
+    }
+
     /// Where machines can have their addresses.
     pub(crate) fn networks(&self) -> Networks {
         Networks::new(self.server, self.relayed.iter().map(|subnet| subnet.network).collect())
@@ -107,6 +118,21 @@ impl Lab {
     /// How machines reach the HTTP server that listens on `port`.
     pub(crate) fn base_url(&self, port: u16) -> BaseUrl {
         self.base_url.unwrap_or(BaseUrl::new(self.server.address().into(), port))
+    }
+}
+
+/// What is about giving addresses may not be there where another server gives them: somebody would rely on it.
+fn without_effect(config: &Config) -> Result<(), Invalid> {
+    if config.gives_addresses() {
+        return Ok(());
+    }
+    let problem = "has no effect, because another server gives the addresses (`mode` in [dhcp]): leave it out";
+    if let Some(pool) = &config.dhcp.pool {
+        return Err(config.invalid("dhcp.pool", pool, problem));
+    }
+    match config.dhcp.subnet.first() {
+        Some(subnet) => Err(config.invalid("dhcp.subnet", &subnet.network, problem)),
+        None => Ok(()),
     }
 }
 

@@ -52,8 +52,8 @@ impl Lab6 {
                 None => return Ok(None),
             },
         };
-        let pool = config.dhcp6.serve.then(|| pool(config, server)).transpose()?;
-        let advertised = config.ra.advertise.then(|| advertised(config, server));
+        let pool = config.gives_ipv6_addresses().then(|| pool(config, server)).transpose()?;
+        let advertised = config.advertises().then(|| advertised(config, server));
         Ok(Some(Self { server, pool, advertised }))
     }
 
@@ -152,7 +152,7 @@ fn advertised(config: &Config, server: Ipv6Net) -> radv::Config {
     radv::Config {
         prefix: server,
         autonomous: ra.autonomous,
-        managed: config.dhcp6.serve,
+        managed: config.gives_ipv6_addresses(),
         router_lifetime: ra.router_lifetime_seconds.map_or(default, |seconds| Duration::from_secs(seconds.0.into())),
         dns: config.name_servers6(server.address()),
         domain: Some(config.lab.domain.clone()).filter(|domain| !domain.is_empty()),

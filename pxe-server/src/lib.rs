@@ -52,6 +52,7 @@ mod lab6;
 mod leases;
 mod log;
 mod nat;
+mod neighbours;
 mod notify;
 mod plan;
 mod port_owner;

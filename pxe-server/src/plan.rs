@@ -80,6 +80,11 @@ impl Plan {
         self.lab.engine(&self.config, self.url(Family::Ipv4), probes)
     }
 
+    /// What is told who says what to boot where another server gives the addresses.
+    pub(crate) fn proxy(&self) -> dhcp::ProxyConfig {
+        self.lab.proxy(&self.config, self.url(Family::Ipv4))
+    }
+
     /// What the DHCPv6 engine is told, where the lab has IPv6; `duid` is how machines know this server.
     pub(crate) fn dhcp6(&self, duid: &[u8]) -> Option<dhcp6::Config> {
         let lab = self.ipv6.as_ref()?;

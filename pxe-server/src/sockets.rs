@@ -11,9 +11,9 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::capability::{Capability, REMEDY};
-use crate::config::{Config, TftpSection};
+use crate::config::{Config, Mode, TftpSection};
 use crate::daemon::Services;
-use crate::dhcp::{DhcpSocket, Link, Prober};
+use crate::dhcp::{DhcpSocket, Link, Prober, ProxySockets};
 use crate::dhcp6::Dhcp6Socket;
 use crate::dns;
 use crate::interface::{Changes, Interface, Netlink};
@@ -40,9 +40,7 @@ pub(crate) struct Bound {
 /// What machines without an address talk to.
 pub(crate) struct Lan {
     /// Where DHCP is served.
-    pub(crate) link: Link,
-    /// Where is asked who has an address, if it can be.
-    pub(crate) prober: Option<Prober>,
+    pub(crate) dhcp: Dhcp,
     /// Where TFTP is served.
     pub(crate) tftp: tftp::Server,
     /// Where names are answered; nothing where they are not.
@@ -53,6 +51,14 @@ pub(crate) struct Lan {
     pub(crate) netlink: Netlink,
     /// What is served over IPv6; nothing where the lab has none.
     pub(crate) ipv6: Option<Lan6>,
+}
+
+/// What is bound for DHCP.
+pub(crate) enum Dhcp {
+    /// This server gives the addresses, and the link is asked who has one, if it can be.
+    Server(Link, Option<Prober>),
+    /// Another one does.
+    Proxy(ProxySockets),
 }
 
 /// What is bound for IPv6.
@@ -130,26 +136,23 @@ impl Lan {
     fn bind(plan: &Plan, interface: &Interface, netlink: Netlink) -> anyhow::Result<Self> {
         let Plan { config, lab, ipv6, dns, .. } = plan;
         let server = lab.server.address();
-        let socket = DhcpSocket::bind(interface, server)?;
+        let dhcp = match config.dhcp.mode {
+            Mode::Server => {
+                let socket = DhcpSocket::bind(interface, server)?;
+                Dhcp::Server(link(socket, interface, netlink.clone()), prober(config, interface))
+            }
+            Mode::ProxyKnown | Mode::ProxyAll => Dhcp::Proxy(ProxySockets::bind(interface, server)?),
+        };
         let tftp = tftp_config(&config.tftp, server.into(), interface);
         let port = tftp.address.port();
         let tftp = tftp::Server::bind(tftp).map_err(|error| explain(error, Protocol::Udp, port))?;
-        let introduces = Capability::NetAdmin.is_held();
-        if !introduces {
-            warn!(
-                "this process lacks {}: machines without an address are answered by broadcast; to change that, {REMEDY}",
-                Capability::NetAdmin
-            );
-        }
-        let link = Link::new(socket, introduces.then(|| netlink.clone()), interface);
-        let prober = prober(config, interface);
         let dns = dns.as_ref().map(|_| {
             let ipv6 = ipv6.as_ref().map(|lab| lab.server.address());
             dns::Sockets::bind(interface, server, ipv6)
         });
         let dns = dns.transpose()?;
         let ipv6 = ipv6.as_ref().map(|lab| Lan6::bind(config, lab, interface)).transpose()?;
-        Ok(Self { link, prober, tftp, dns, interface: interface.clone(), netlink, ipv6 })
+        Ok(Self { dhcp, tftp, dns, interface: interface.clone(), netlink, ipv6 })
     }
 }
 
@@ -187,6 +190,18 @@ fn prober(config: &Config, interface: &Interface) -> Option<Prober> {
             None
         }
     }
+}
+
+/// What replies leave by to clients that may have no address yet.
+fn link(socket: DhcpSocket, interface: &Interface, netlink: Netlink) -> Link {
+    let introduces = Capability::NetAdmin.is_held();
+    if !introduces {
+        warn!(
+            "this process lacks {}: machines without an address are answered by broadcast; to change that, {REMEDY}",
+            Capability::NetAdmin
+        );
+    }
+    Link::new(socket, introduces.then_some(netlink), interface)
 }
 
 fn tftp_config(written: &TftpSection, server: IpAddr, interface: &Interface) -> tftp::Config {

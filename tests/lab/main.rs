@@ -21,6 +21,7 @@ mod ipv6;
 mod killed;
 mod limits;
 mod profile;
+mod proxy;
 mod refusal;
 mod restart;
 mod unprivileged;

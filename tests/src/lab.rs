@@ -45,13 +45,13 @@ pub struct Lab {
 impl Lab {
     /// Starts the server that `supplies` has, with its images and no machine yet.
     ///
-    /// With [`Service::Network`] and [`Service::Ipv6`] this thread is in the lab's own namespace until the lab ends.
+    /// With all but [`Service::HttpOnly`] this thread is in the lab's own namespace until the lab ends.
     ///
     /// # Errors
     /// There is no server program, it does not start, or this process may not make a namespace.
     pub fn start(service: Service, supplies: &Supplies) -> Result<Self> {
         let namespace = match service {
-            Service::Network => Some(Namespace::enter()?),
+            Service::Network | Service::Proxy => Some(Namespace::enter()?),
             Service::Ipv6 => Some(Namespace::enter_ipv6()?),
             Service::HttpOnly(_) => None,
         };

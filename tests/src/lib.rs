@@ -8,6 +8,7 @@
 
 mod archive;
 mod console;
+mod dnsmasq;
 mod firmware;
 mod guest;
 mod hardware;
@@ -28,6 +29,7 @@ mod wire;
 
 pub use archive::Archive;
 pub use console::Console;
+pub use dnsmasq::Dnsmasq;
 pub use firmware::Rom;
 pub use guest::Guest;
 pub use hardware::{Hardware, Link, NetworkBoot};

@@ -24,6 +24,8 @@ use crate::{
 pub enum Service {
     /// DHCP, TFTP and HTTP on the bridge of this thread's namespace.
     Network,
+    /// The same where another DHCP server gives the addresses.
+    Proxy,
     /// The same on a bridge with an IPv6 address too, where nobody is heard who asks for an IPv4 address.
     Ipv6,
     /// HTTP alone, by a user without privileges, on this port of 127.0.0.1: what machines on the emulator's own network reach
@@ -53,7 +55,7 @@ impl Service {
     /// Where machines find it over HTTP.
     pub fn base_url(self) -> String {
         match self {
-            Self::Network | Self::Ipv6 => format!("http://{SERVER}"),
+            Self::Network | Self::Proxy | Self::Ipv6 => format!("http://{SERVER}"),
             Self::HttpOnly(port) => format!("http://{HOST}:{port}"),
         }
     }
@@ -61,7 +63,7 @@ impl Service {
     /// Where this process finds it over HTTP.
     pub(crate) fn local_url(self) -> String {
         match self {
-            Self::Network | Self::Ipv6 => format!("http://{SERVER}"),
+            Self::Network | Self::Proxy | Self::Ipv6 => format!("http://{SERVER}"),
             Self::HttpOnly(port) => format!("http://127.0.0.1:{port}"),
         }
     }
@@ -69,7 +71,7 @@ impl Service {
     /// The server's address on the lab's network.
     pub(crate) fn network(self) -> Ipv4Net {
         match self {
-            Self::Network | Self::Ipv6 => network(),
+            Self::Network | Self::Proxy | Self::Ipv6 => network(),
             Self::HttpOnly(_) => Ipv4Net::new(HOST, 24).expect("24 is a prefix length"),
         }
     }
@@ -79,6 +81,7 @@ impl Service {
         let common = format!("state = 'state'\ndefinitions = 'vms'\nimages = '{images}'\n\n[log]\nlevel = 'debug'\n\n");
         let network = match self {
             Self::Network | Self::Ipv6 => format!("[lab]\ninterface = '{BRIDGE}'\n"),
+            Self::Proxy => format!("[lab]\ninterface = '{BRIDGE}'\n\n[dhcp]\nmode = 'proxy-known'\n"),
             Self::HttpOnly(port) => {
                 let (url, address) = (self.base_url(), self.network());
                 format!(
@@ -124,7 +127,7 @@ impl Server {
         let (socket, ready) = self.notify_socket()?;
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = match self.service {
-            Service::Network | Service::Ipv6 => bound(&self.program),
+            Service::Network | Service::Proxy | Service::Ipv6 => bound(&self.program),
             Service::HttpOnly(_) => bound_without_privilege(&self.program),
         };
         command.args(["serve", "--config"]).arg(self.folder.join(CONFIGURATION));

@@ -35,6 +35,11 @@ pub fn describe(what: &What) -> String {
     match what {
         What::Offer { address, firmware } => format!("{} is offered {address}", asker(*firmware)),
         What::Ack { address, firmware } => format!("{} has {address}", asker(*firmware)),
+        What::Directed { firmware } => format!("{} is told what to boot", asker(*firmware)),
+        What::Elsewhere { address, firmware, server } => {
+            let server = server.map_or_else(|| "another server".to_owned(), |server| server.to_string());
+            format!("{} takes {address} from {server}", asker(*firmware))
+        }
         What::Nak { address, reason } => format!("is refused {address}: {reason}"),
         What::Decline { address } => format!("found {address} in use"),
         What::Transfer { file, bytes, milliseconds } => format!("fetched {file}: {bytes} bytes in {milliseconds} ms"),

@@ -1,7 +1,7 @@
 //! Boot events: what happened to a machine, one fact at a time, and how far that brought it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,21 @@ pub enum What {
         address: IpAddr,
         /// What asked.
         firmware: Firmware,
+    },
+    /// It was told what to boot, and no address: another server gives those (PXE 2.1, ProxyDHCP).
+    Directed {
+        /// What asked.
+        firmware: Firmware,
+    },
+    /// It has, or takes, an address of another server's.
+    Elsewhere {
+        /// The address.
+        address: IpAddr,
+        /// What takes it.
+        firmware: Firmware,
+        /// Whose address it is, where the machine says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<Ipv4Addr>,
     },
     /// It was refused an address (DHCPNAK; NoAddrsAvail).
     Nak {
@@ -203,12 +218,20 @@ impl What {
     pub fn stage(&self) -> Option<Stage> {
         match self {
             Self::Offer { firmware: Firmware::Installer | Firmware::Os, .. } => None,
-            Self::Offer { .. } => Some(Stage::Offer),
+            Self::Offer { .. } | Self::Directed { .. } => Some(Stage::Offer),
             // EDK2 asks for an IPv6 address for itself, before its PXE does, in the words of a system.
             Self::Ack { firmware: Firmware::Os, address: IpAddr::V6(_) } => None,
-            Self::Ack { firmware: Firmware::Os, .. } => Some(Stage::System),
-            Self::Ack { firmware: Firmware::Installer, .. } => Some(Stage::Installer),
-            Self::Ack { .. } => Some(Stage::Address),
+            Self::Ack { firmware, .. } | Self::Elsewhere { firmware, .. } => Some(match firmware {
+                Firmware::Os => Stage::System,
+                Firmware::Installer => Stage::Installer,
+                Firmware::Bios
+                | Firmware::UefiX64
+                | Firmware::UefiArm64
+                | Firmware::HttpX64
+                | Firmware::HttpArm64
+                | Firmware::Ipxe
+                | Firmware::Unsupported => Stage::Address,
+            }),
             Self::Transfer { file, .. } if file.ends_with(".ipxe") => None,
             Self::Transfer { .. } => Some(Stage::BootProgram),
             Self::Script { .. } => Some(Stage::Script),
@@ -236,7 +259,8 @@ impl What {
         match self {
             Self::Nak { reason, .. } | Self::TransferFailed { reason, .. } => Some(reason),
             Self::Installer(report) => report.failure.as_deref(),
-            Self::Offer { .. } | Self::Ack { .. } | Self::Decline { .. } | Self::Transfer { .. } => None,
+            Self::Offer { .. } | Self::Ack { .. } | Self::Directed { .. } | Self::Elsewhere { .. } => None,
+            Self::Decline { .. } | Self::Transfer { .. } => None,
             Self::Script { .. } | Self::Once { .. } | Self::Fetch { .. } | Self::FetchAborted { .. } => None,
             // Whom it is not for is kept from a file by this, and nobody from booting.
             Self::FetchRefused { .. } | Self::Up => None,

@@ -35,6 +35,9 @@ pub struct MachineStatus {
     /// The address it has, or would get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Ipv4Addr>,
+    /// The other DHCP server that gave it this address; `None` where it has it from us, or nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_from: Option<Ipv4Addr>,
     /// The IPv6 address it has, or would get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<Ipv6Addr>,
@@ -142,6 +145,10 @@ pub struct Health {
     /// How its DNS is; `None` where no names are answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsHealth>,
+    /// The DHCP servers that machines took addresses of in the last hour, where they have them from others; `None` where
+    /// this one gives them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addresses_from: Option<Vec<Ipv4Addr>>,
     /// Other DHCP servers that answered machines in the last hour, where there should be none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_dhcp_servers: Vec<Ipv4Addr>,
@@ -234,6 +241,7 @@ mod tests {
             mac,
             arch: Some(Arch::Aarch64),
             address: None,
+            address_from: None,
             ipv6: None,
             image: None,
             firmware: Some(Firmware::UefiArm64),

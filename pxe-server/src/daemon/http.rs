@@ -11,7 +11,7 @@ use crate::plan::Family;
 impl Start<'_> {
     /// Starts HTTP; `served` is what else is.
     pub(super) fn http(&mut self, listener: TcpListener, served: Served) {
-        let Served { interface, clients: leases, names, rivals, ipv6 } = served;
+        let Served { interface, holders, leases, names, rivals, ipv6 } = served;
         let Self { plan, reload, known, tasks, .. } = self;
         let answers = State {
             inventory: known.inventory.clone(),
@@ -21,6 +21,7 @@ impl Start<'_> {
             plans: reload.plans(),
             configuration: reload.configuration(),
             family: Family::Ipv4,
+            holders,
             leases,
             clients6: ipv6.as_ref().map(|served| served.clients.clone()),
             names,

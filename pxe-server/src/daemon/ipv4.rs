@@ -7,13 +7,14 @@ use tokio::sync::watch;
 
 use super::Start;
 use super::ipv6::Served6;
-use crate::dhcp::{self, Clients, Rivals};
+use crate::dhcp::{self, Clients, Holders, ProxyServer, ProxySockets, Rivals, Standing};
 use crate::dhcp6::Leased;
 use crate::first_file::FirstFile;
 use crate::interface::{Interface, Netlink};
 use crate::leases::{Keeper, Leases};
+use crate::neighbours::Neighbours;
 use crate::plan::{Family, Plan};
-use crate::sockets::Lan;
+use crate::sockets::{Dhcp, Lan};
 use crate::{dns, nat, tftp};
 
 /// What is served on the lab's interface, as HTTP answers with it; nothing where only HTTP is served.
@@ -22,10 +23,12 @@ pub(super) struct Served {
     /// The interface.
     pub(super) interface: Option<Interface>,
     /// Who has which address.
-    pub(super) clients: Option<watch::Receiver<Clients>>,
+    pub(super) holders: Option<Holders>,
+    /// Our leases, where we give addresses.
+    pub(super) leases: Option<watch::Receiver<Clients>>,
     /// How the DNS is, where there is one.
     pub(super) names: Option<watch::Receiver<dns::Status>>,
-    /// The other DHCP servers that were seen, where there is to be none.
+    /// The other DHCP servers that were seen, where anybody looks for them.
     pub(super) rivals: Option<Rivals>,
     /// The same for IPv6, where the lab has it.
     pub(super) ipv6: Option<Served6>,
@@ -37,21 +40,34 @@ impl Start<'_> {
     /// # Errors
     /// The kernel refuses NAT, or leases cannot be read.
     pub(super) fn ipv4(&mut self, lan: Lan) -> anyhow::Result<Served> {
-        let Lan { link, prober, tftp, dns, interface, netlink, ipv6 } = lan;
+        let Lan { dhcp, tftp, dns, interface, netlink, ipv6 } = lan;
         self.nat(interface.clone(), netlink)?;
         let Plan { config, lab, .. } = self.plan;
-        let rivals = config.dhcp.authoritative.then(|| Rivals::new(lab.server.address()));
-        let clients = self.dhcp((link, prober), rivals.as_ref(), &interface)?;
-        self.tftp(tftp, clients.clone());
+        let (holders, leases, rivals) = match dhcp {
+            Dhcp::Server(link, prober) => {
+                let seen = || Rivals::new(lab.server.address(), Standing::Unwanted);
+                let rivals = config.dhcp.authoritative.then(seen);
+                let leases = self.dhcp((link, prober), rivals.as_ref(), &interface)?;
+                (Holders::Leases(leases.clone()), Some(leases), rivals)
+            }
+            Dhcp::Proxy(sockets) => {
+                let others = Rivals::new(lab.server.address(), Standing::Expected);
+                self.proxy(sockets, others.clone());
+                (Holders::Neighbours(Neighbours::on(&interface)), None, Some(others))
+            }
+        };
+        self.tftp(tftp, holders.clone());
         let watched = interface.clone();
         self.tasks.spawn("interface", |pulse, shutdown| {
             pulse.around(async move { shutdown.run_until_cancelled(watched.gone()).await.unwrap_or_default() })
         });
         let ipv6 = ipv6.zip(self.plan.ipv6.as_ref()).map(|(lan, lab)| self.ipv6(lan, lab)).transpose()?;
         let leased6 = ipv6.as_ref().and_then(|served| served.clients.leased.clone());
+        // Without leases of ours, only definitions have names.
+        let named = leases.clone().unwrap_or_else(|| watch::channel(Clients::default()).1);
         let names = dns.zip(self.plan.dns.as_ref());
-        let names = names.map(|(sockets, plan)| self.dns(plan, sockets, clients.clone(), leased6));
-        Ok(Served { interface: Some(interface), clients: Some(clients), names, rivals, ipv6 })
+        let names = names.map(|(sockets, plan)| self.dns(plan, sockets, named, leased6));
+        Ok(Served { interface: Some(interface), holders: Some(holders), leases, names, rivals, ipv6 })
     }
 
     fn nat(&mut self, interface: Interface, netlink: Netlink) -> anyhow::Result<()> {
@@ -59,6 +75,13 @@ impl Start<'_> {
         self.reload.serve_on(interface, orders);
         self.tasks.spawn("nat", |pulse, shutdown| nat.run(netlink, pulse, shutdown));
         Ok(())
+    }
+
+    fn proxy(&mut self, sockets: ProxySockets, others: Rivals) {
+        let Self { reload, known, tasks, .. } = self;
+        let sources = known.sources(reload.plans());
+        let server = ProxyServer::new(sockets, sources, known.journal.clone(), others);
+        tasks.spawn("proxy-dhcp", |pulse, shutdown| server.run(pulse, shutdown));
     }
 
     fn dhcp(
@@ -99,9 +122,9 @@ impl Start<'_> {
         status
     }
 
-    fn tftp(&mut self, server: tftp::Server, clients: watch::Receiver<Clients>) {
+    fn tftp(&mut self, server: tftp::Server, holders: Holders) {
         let holder = move |address| match address {
-            IpAddr::V4(address) => clients.borrow().holder(address),
+            IpAddr::V4(address) => holders.holder(address),
             IpAddr::V6(_) => None,
         };
         let house = FirstFile::new(Family::Ipv4, self.reload.plans(), self.known.journal.clone(), holder);

@@ -1,20 +1,19 @@
 //! Decides about datagrams, counts the ignored ones, and says what it decided.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use lab_model::{Inventory, MacAddr, What};
 use pxe_proto::boot::Profiles;
 use pxe_proto::dhcp::{Action, Change, Engine, Ignored, LeaseRecord, Reply, ReplyKind, Request, Verdict};
 use tokio::sync::watch;
-use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::clients::Clients;
 use super::rivals::Rivals;
 use super::socket::DHCP_CLIENT;
+use super::tally::Tally;
 use crate::plan::Plans;
 
 /// The engine, with the inventory and the profiles that it works from.
@@ -23,7 +22,7 @@ pub(super) struct Desk {
     sources: Sources,
     /// Whether the link is asked who has an address.
     probes: bool,
-    ignored: BTreeMap<&'static str, Ignorance>,
+    ignored: Tally,
     rivals: Option<Rivals>,
 }
 
@@ -67,17 +66,8 @@ pub(super) struct Decision {
     pub(super) reply: Option<Box<Reply>>,
 }
 
-/// How often something was ignored, and when that was last said aloud.
-#[derive(Default)]
-struct Ignorance {
-    times: u64,
-    said: Option<Instant>,
-}
-
 /// How many datagrams are decided about before anything else gets its turn.
 const BATCH: usize = 64;
-/// What only the lab's owner can change is said once in this time, however often it happens.
-const REMINDER: Duration = Duration::from_secs(30);
 
 impl Batch {
     /// Whether another datagram may be decided about in the same turn.
@@ -89,7 +79,7 @@ impl Batch {
 impl Desk {
     pub(super) fn new(mut engine: Engine, sources: Sources, probes: bool) -> Self {
         engine.set_profiles(sources.profiles.borrow().clone());
-        Self { engine, sources, probes, ignored: BTreeMap::new(), rivals: None }
+        Self { engine, sources, probes, ignored: Tally::default(), rivals: None }
     }
 
     /// Has the owner told of other servers that machines choose.
@@ -172,25 +162,14 @@ impl Desk {
 
     /// Says how often what was ignored.
     pub(super) fn say_what_was_ignored(&self) {
-        for (reason, ignorance) in &self.ignored {
-            info!(reason, times = ignorance.times, "ignored");
-        }
+        self.ignored.say();
     }
 
     fn ignore(&mut self, reason: &Ignored, sender: SocketAddrV4) {
         if let (Ignored::OtherServer(server), Some(rivals)) = (reason, &self.rivals) {
             rivals.note(*server);
         }
-        let ignorance = self.ignored.entry(reason.kind()).or_default();
-        ignorance.times += 1;
-        let times = ignorance.times;
-        let now = Instant::now();
-        if reason.needs_attention() && ignorance.said.is_none_or(|said| now - said >= REMINDER) {
-            ignorance.said = Some(now);
-            warn!(%reason, %sender, times, "no answer");
-        } else {
-            debug!(%reason, %sender, times, "ignored");
-        }
+        self.ignored.count(reason, sender);
     }
 
     fn log(&self, reply: &Reply) {

@@ -33,24 +33,33 @@ impl Link {
 
     /// Where the datagram goes (RFC 2131 §4.1).
     async fn destination(&self, destination: Destination) -> SocketAddrV4 {
-        match destination {
-            Destination::Relay(relay) => SocketAddrV4::new(relay, DHCP_SERVER),
-            Destination::Unicast(address) => SocketAddrV4::new(address, DHCP_CLIENT),
-            Destination::Broadcast => SocketAddrV4::new(Ipv4Addr::BROADCAST, DHCP_CLIENT),
-            Destination::Hardware { mac, address } => {
-                let known = match &self.netlink {
-                    Some(netlink) => netlink.introduce(self.interface, address, mac).await.map_err(io::Error::other),
-                    None => Err(io::ErrorKind::PermissionDenied.into()),
-                };
-                match known {
-                    Ok(()) => SocketAddrV4::new(address, DHCP_CLIENT),
-                    // RFC 2131 §4.1 allows it: the client sees a broadcast all the same.
-                    Err(error) => {
-                        debug!(%mac, %address, %error, "broadcast, because the kernel cannot be told who has the address");
-                        SocketAddrV4::new(Ipv4Addr::BROADCAST, DHCP_CLIENT)
-                    }
-                }
+        if let Some(address) = address_of(destination) {
+            return address;
+        }
+        let everybody = SocketAddrV4::new(Ipv4Addr::BROADCAST, DHCP_CLIENT);
+        let Destination::Hardware { mac, address } = destination else { return everybody };
+        let known = match &self.netlink {
+            Some(netlink) => netlink.introduce(self.interface, address, mac).await.map_err(io::Error::other),
+            None => Err(io::ErrorKind::PermissionDenied.into()),
+        };
+        match known {
+            Ok(()) => SocketAddrV4::new(address, DHCP_CLIENT),
+            // RFC 2131 §4.1 allows it: the client sees a broadcast all the same.
+            Err(error) => {
+                debug!(%mac, %address, %error, "broadcast, because the kernel cannot be told who has the address");
+                everybody
             }
         }
+    }
+}
+
+/// Where a datagram goes that needs no more than an address; `None` for a client that does not answer ARP yet.
+pub(super) fn address_of(destination: Destination) -> Option<SocketAddrV4> {
+    match destination {
+        Destination::Relay(relay) => Some(SocketAddrV4::new(relay, DHCP_SERVER)),
+        Destination::Unicast(address) => Some(SocketAddrV4::new(address, DHCP_CLIENT)),
+        Destination::Sender(sender) => Some(sender),
+        Destination::Broadcast => Some(SocketAddrV4::new(Ipv4Addr::BROADCAST, DHCP_CLIENT)),
+        Destination::Hardware { .. } => None,
     }
 }

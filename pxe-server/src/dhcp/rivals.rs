@@ -21,7 +21,17 @@ use crate::pulse::Pulse;
 #[derive(Clone, Debug)]
 pub(crate) struct Rivals {
     own: Ipv4Addr,
+    standing: Standing,
     seen: watch::Sender<BTreeMap<Ipv4Addr, Sighting>>,
+}
+
+/// Whether there should be other servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// They break boots: machines get addresses and boot files from whichever server is first.
+    Unwanted,
+    /// They give the addresses, and we do not.
+    Expected,
 }
 
 /// When a server was seen last, and when that was last said aloud.
@@ -50,14 +60,24 @@ const REST: Duration = Duration::from_secs(1);
 
 impl Rivals {
     /// None yet; `own` is this server.
-    pub(crate) fn new(own: Ipv4Addr) -> Self {
-        Self { own, seen: watch::Sender::default() }
+    pub(crate) fn new(own: Ipv4Addr, standing: Standing) -> Self {
+        Self { own, standing, seen: watch::Sender::default() }
     }
 
     /// Those that were seen lately.
-    pub(crate) fn known(&self) -> Vec<Ipv4Addr> {
+    fn known(&self) -> Vec<Ipv4Addr> {
         let seen = self.seen.borrow();
         seen.iter().filter(|(_, sighting)| sighting.seen.elapsed() < MEMORY).map(|(server, _)| *server).collect()
+    }
+
+    /// Those that were seen lately and should not be there.
+    pub(crate) fn unwanted(&self) -> Vec<Ipv4Addr> {
+        if self.standing == Standing::Unwanted { self.known() } else { Vec::new() }
+    }
+
+    /// Those that were seen lately and give the addresses; `None` where we do.
+    pub(crate) fn expected(&self) -> Option<Vec<Ipv4Addr>> {
+        (self.standing == Standing::Expected).then(|| self.known())
     }
 
     /// Takes note of a server, which may be this one.
@@ -80,10 +100,13 @@ impl Rivals {
                 None if has_room => drop(all.insert(server, Sighting { seen: now, said: now })),
                 None => return,
             }
-            warn!(
-                %server,
-                "another DHCP server answers machines here: stop it, or set `authoritative = false` in [dhcp] if it belongs there"
-            );
+            match self.standing {
+                Standing::Unwanted => warn!(
+                    %server,
+                    "another DHCP server answers machines here: stop it, or set `authoritative = false` in [dhcp] if it belongs there"
+                ),
+                Standing::Expected => info!(%server, "machines take addresses of this DHCP server"),
+            }
         });
     }
 }
@@ -130,7 +153,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_server_counts_for_an_hour_after_it_was_seen() {
-        let rivals = Rivals::new(host(1));
+        let rivals = Rivals::new(host(1), Standing::Unwanted);
 
         rivals.note(host(1));
         rivals.note(host(66));
@@ -144,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_makes_servers_up_takes_no_memory() {
-        let rivals = Rivals::new(host(1));
+        let rivals = Rivals::new(host(1), Standing::Unwanted);
 
         (2..=200).for_each(|last| rivals.note(host(last)));
 

@@ -16,6 +16,8 @@ use crate::port_owner::{Protocol, explain};
 pub(super) const DHCP_SERVER: u16 = 67;
 /// RFC 2131 §4.1: the client's port.
 pub(super) const DHCP_CLIENT: u16 = 68;
+/// PXE 2.1: the boot server's port.
+const BOOT_SERVER: u16 = 4011;
 
 /// Hears broadcasts, and only what arrives on the lab's interface.
 #[derive(Debug)]
@@ -24,13 +26,20 @@ pub(crate) struct DhcpSocket {
     source: in_pktinfo,
 }
 
+/// Whether others may have the same port, if they say so too (SO_REUSEADDR).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    Yes,
+    No,
+}
+
 impl DhcpSocket {
     /// Binds port 67 on the lab's interface; replies are sent from `source`.
     ///
     /// # Errors
     /// Somebody has the port, or a capability is missing; the message says who or which.
     pub(crate) fn bind(interface: &Interface, source: Ipv4Addr) -> anyhow::Result<Self> {
-        Self::bind_port(DHCP_SERVER, interface, source)
+        Self::bind_to((Ipv4Addr::UNSPECIFIED, DHCP_SERVER), Sharing::No, interface, source)
     }
 
     /// Binds port 68 on the lab's interface, to hear what servers other than `own` say to clients.
@@ -38,20 +47,46 @@ impl DhcpSocket {
     /// # Errors
     /// Those of [`DhcpSocket::bind`].
     pub(super) fn bind_client(interface: &Interface, own: Ipv4Addr) -> anyhow::Result<Self> {
-        let bound = Self::bind_port(DHCP_CLIENT, interface, Ipv4Addr::UNSPECIFIED)?;
+        let everything = (Ipv4Addr::UNSPECIFIED, DHCP_CLIENT);
+        let bound = Self::bind_to(everything, Sharing::No, interface, Ipv4Addr::UNSPECIFIED)?;
         SockRef::from(&bound.socket).attach_filter(&all_but(own))?;
         Ok(bound)
     }
 
-    fn bind_port(port: u16, interface: &Interface, source: Ipv4Addr) -> anyhow::Result<Self> {
+    /// Binds port 67 on the lab's interface, for what is broadcast alone.
+    ///
+    /// A DHCP server on this same machine has the port too, and hears all broadcasts as well. What is sent to it alone, as by
+    /// clients that renew their leases, stays its own: such a datagram goes to one socket, and never to one of this address.
+    ///
+    /// # Errors
+    /// Those of [`DhcpSocket::bind`].
+    pub(crate) fn bind_broadcast(interface: &Interface, source: Ipv4Addr) -> anyhow::Result<Self> {
+        Self::bind_to((Ipv4Addr::BROADCAST, DHCP_SERVER), Sharing::Yes, interface, source)
+    }
+
+    /// Binds the boot server's port on the lab's interface.
+    ///
+    /// # Errors
+    /// Those of [`DhcpSocket::bind`].
+    pub(crate) fn bind_boot_server(interface: &Interface, source: Ipv4Addr) -> anyhow::Result<Self> {
+        Self::bind_to((source, BOOT_SERVER), Sharing::No, interface, source)
+    }
+
+    fn bind_to(
+        (address, port): (Ipv4Addr, u16),
+        sharing: Sharing,
+        interface: &Interface,
+        source: Ipv4Addr,
+    ) -> anyhow::Result<Self> {
         let bind = || -> io::Result<UdpSocket> {
             let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
             socket.set_nonblocking(true)?;
             socket.set_broadcast(true)?;
             // The device first: two servers on two interfaces do not disturb each other.
             socket.bind_device(Some(interface.name.as_bytes()))?;
-            // Every address, because a client without one sends to 255.255.255.255.
-            socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
+            socket.set_reuse_address(sharing == Sharing::Yes)?;
+            // A client without an address sends to 255.255.255.255, which is among all addresses.
+            socket.bind(&SocketAddr::from((address, port)).into())?;
             UdpSocket::from_std(socket.into())
         };
         let socket = bind().map_err(|error| explain(error, Protocol::Udp, port))?;

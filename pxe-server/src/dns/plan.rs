@@ -26,7 +26,7 @@ impl Plan {
     /// # Errors
     /// A domain is none, or the server would ask itself.
     pub(crate) fn new(config: &config::Config, lab: &Lab, ipv6: Option<&Lab6>) -> Result<Option<Self>, Invalid> {
-        if !config.dns.enabled {
+        if !config.answers_names() {
             return Ok(None);
         }
         let (server, ipv6) = (lab.server, ipv6.map(|lab| lab.server));

@@ -9,6 +9,7 @@ use lab_model::{MacAddr, Machine};
 
 use super::State;
 use super::refusal::Refusal;
+use crate::dhcp::Holders;
 
 /// The other end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl<S: Sync> FromRequestParts<S> for Client {
 impl Client {
     /// The machine whose boot this request is part of: the one that it names, else the one that has the client's address.
     ///
-    /// Where machines have their addresses from us, a client speaks for no other machine: it could write whatever it likes
+    /// Where it is known who has which address, a client speaks for no other machine: it could write whatever it likes
     /// into that one's timeline.
     pub(super) fn machine(self, named: Option<MacAddr>, state: &State) -> Option<MacAddr> {
         let own = self.own(state);
@@ -39,8 +40,8 @@ impl Client {
 
     /// Admits the client to what is the machine's own: its configuration, its seed.
     ///
-    /// Where machines have their addresses from us, only the machine itself may, and whoever sits at the server. Where they
-    /// do not, their addresses say nothing.
+    /// Where it is known who has which address, only the machine itself may, and whoever sits at the server. Where it is not,
+    /// addresses say nothing.
     ///
     /// # Errors
     /// The client has another address.
@@ -61,8 +62,10 @@ impl Client {
     fn own(self, state: &State) -> Option<MacAddr> {
         match self.0.ip() {
             IpAddr::V4(address) => {
-                let holder = state.clients().and_then(|clients| clients.borrow().holder(address));
-                holder.or_else(|| state.inventory.borrow().by_address(address).map(|machine| machine.mac))
+                let holder = state.clients().and_then(|holders| holders.holder(address));
+                let is_reserved = state.clients().is_none_or(Holders::keep_reservations);
+                let reserved = || state.inventory.borrow().by_address(address).map(|machine| machine.mac);
+                holder.or_else(|| is_reserved.then(reserved)?)
             }
             IpAddr::V6(address) => {
                 let holder = state.clients6.as_ref().and_then(|clients| clients.holder(address));

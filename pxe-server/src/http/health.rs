@@ -64,7 +64,8 @@ pub(super) async fn health(Extract(state): Extract<Arc<State>>) -> Json<Health> 
         bad_images: images.problems().len(),
         leases: state.leases.as_ref().map(|leases| leases.borrow().leases(SystemTime::now().into())),
         dns: state.names.as_ref().map(|names| names.borrow().clone().into()),
-        other_dhcp_servers: state.rivals.as_ref().map(Rivals::known).unwrap_or_default(),
+        addresses_from: state.rivals.as_ref().and_then(Rivals::expected),
+        other_dhcp_servers: state.rivals.as_ref().map(Rivals::unwanted).unwrap_or_default(),
         stopping: state.stopping.is_cancelled(),
     })
 }

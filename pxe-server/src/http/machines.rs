@@ -76,6 +76,7 @@ impl<'a> View<'a> {
                 .map(|machine| machine.arch)
                 .or_else(|| attempt.and_then(|attempt| attempt.firmware).and_then(|firmware| firmware.arch())),
             address: timeline.and_then(Timeline::address).or_else(|| machine.and_then(|machine| machine.address)),
+            address_from: timeline.and_then(Timeline::address_from),
             ipv6: timeline.and_then(Timeline::ipv6).or_else(|| machine.and_then(|machine| machine.ipv6)),
             image: image.map(|(image, _)| image.clone()),
             firmware: attempt.and_then(|attempt| attempt.firmware),

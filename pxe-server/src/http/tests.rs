@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{About, Limits, State, serve};
 use crate::boot_files::BootFile;
 use crate::boot_files::tests::embedded;
-use crate::dhcp::Clients;
+use crate::dhcp::{Clients, Holders};
 use crate::images;
 use crate::journal;
 use crate::plan::{self, Family};
@@ -447,6 +447,7 @@ impl Lab {
             plans: plan::tests::published("[lab]\naddress = '10.77.0.1/24'\n"),
             configuration: watch::channel(configuration()).1,
             family: Family::Ipv4,
+            holders: None,
             leases: None,
             clients6: None,
             names: None,

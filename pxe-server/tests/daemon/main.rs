@@ -21,6 +21,7 @@ mod journald;
 mod leases;
 mod load;
 mod nat;
+mod proxy;
 mod relays;
 mod reload;
 mod rivals;

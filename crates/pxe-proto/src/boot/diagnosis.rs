@@ -4,7 +4,7 @@
 //! heard last says where to look.
 
 use jiff::{SignedDuration, Timestamp};
-use lab_model::{Arch, Firmware, ImageManifest, ImageName, Machine, Stage};
+use lab_model::{Arch, Firmware, ImageManifest, ImageName, Machine, Stage, What};
 
 use super::{Asker, Attempt, Boot, Profiles, Timeline, decide};
 
@@ -131,6 +131,10 @@ fn silent(stage: Stage, attempt: &Attempt, circumstances: Circumstances<'_>, sil
     }
     let over_http = matches!(attempt.firmware, Some(Firmware::HttpX64 | Firmware::HttpArm64));
     match stage {
+        Stage::Offer if is_directed(attempt) => says(
+            "the firmware was told what to boot, and took no address",
+            "another server gives the addresses here: does it give this machine one?",
+        ),
         Stage::Offer => says(
             "the firmware was offered an address and did not take it",
             "does another DHCP server answer on this network?",
@@ -181,6 +185,11 @@ fn silent(stage: Stage, attempt: &Attempt, circumstances: Circumstances<'_>, sil
     }
 }
 
+/// Whether another server gives the machine its address.
+fn is_directed(attempt: &Attempt) -> bool {
+    attempt.events.iter().any(|event| matches!(event.what, What::Directed { .. }))
+}
+
 fn says(failure: &str, hint: &str) -> Diagnosis {
     Diagnosis { failure: Some(failure.to_owned()), hint: Some(hint.to_owned()) }
 }
@@ -201,6 +210,7 @@ mod tests {
         let fetch = |file| What::Fetch { file, bytes: 1 };
         let boots = [
             ("offer", vec![offer(Firmware::UefiArm64)]),
+            ("offer, address from elsewhere", vec![What::Directed { firmware: Firmware::UefiArm64 }]),
             ("address", vec![ack(Firmware::UefiArm64)]),
             ("address, HTTP Boot", vec![ack(Firmware::HttpArm64)]),
             ("boot program", vec![transfer()]),

@@ -37,10 +37,12 @@ impl Handover {
     /// The same after this.
     pub(super) fn after(self, what: &What) -> Self {
         match what {
-            What::Ack { firmware, .. } if comes_for_a_boot(*firmware) => match self {
-                Self::Due | Self::OnDisk => Self::Due,
-                Self::Done | Self::DueAgain => Self::DueAgain,
-            },
+            What::Ack { firmware, .. } | What::Elsewhere { firmware, .. } if comes_for_a_boot(*firmware) => {
+                match self {
+                    Self::Due | Self::OnDisk => Self::Due,
+                    Self::Done | Self::DueAgain => Self::DueAgain,
+                }
+            }
             // What a running system says of its installation is no reason to give it anything.
             What::Installer(_) if self == Self::Done => Self::Done,
             What::Installer(report) if report.failure.is_some() && self == Self::OnDisk => Self::Due,
@@ -51,6 +53,7 @@ impl Handover {
                 Phase::Start | Phase::Network | Phase::Config | Phase::Disk | Phase::Write | Phase::Verify => self,
             },
             What::Offer { .. } | What::Ack { .. } | What::Nak { .. } | What::Decline { .. } => self,
+            What::Directed { .. } | What::Elsewhere { .. } => self,
             What::Transfer { .. }
             | What::TransferFailed { .. }
             | What::Script { .. }
@@ -132,10 +135,13 @@ mod tests {
     #[test]
     fn another_boot_from_the_network_gets_it_again_if_it_installs() {
         for firmware in [Firmware::Bios, Firmware::UefiArm64, Firmware::HttpX64, Firmware::Ipxe] {
-            let again = after(&[report(Phase::Seed), report(Phase::Boot), ack(firmware)]);
+            let address = [10, 77, 0, 10].into();
+            for asks in [ack(firmware), What::Elsewhere { address, firmware, server: None }] {
+                let again = after(&[report(Phase::Seed), report(Phase::Boot), asks]);
 
-            assert_eq!(again.check(&install()), Ok(()));
-            assert_eq!(again.check(&Boot::Local), Err(HandedOver::Installed));
+                assert_eq!(again.check(&install()), Ok(()));
+                assert_eq!(again.check(&Boot::Local), Err(HandedOver::Installed));
+            }
         }
     }
 

@@ -22,6 +22,7 @@ pub struct Timelines {
 pub struct Timeline {
     attempts: VecDeque<Attempt>,
     address: Option<Ipv4Addr>,
+    address_from: Option<Ipv4Addr>,
     handover: Handover,
     once: Option<u64>,
     ipv6: Option<Ipv6Addr>,
@@ -110,6 +111,11 @@ impl Timeline {
         self.address
     }
 
+    /// The other DHCP server that has given it, as far as the machine said so.
+    pub fn address_from(&self) -> Option<Ipv4Addr> {
+        self.address_from
+    }
+
     /// The number of the latest [`lab_model::Once`] that the machine has had.
     pub fn once(&self) -> Option<u64> {
         self.once
@@ -129,8 +135,14 @@ impl Timeline {
         self.defined = event.machine.is_some();
         let memory = if self.defined { OF_A_DEFINED_MACHINE } else { OF_A_STRANGER };
         match event.what {
-            What::Ack { address: IpAddr::V4(address), .. } => self.address = Some(address),
+            What::Ack { address: IpAddr::V4(address), .. } => {
+                (self.address, self.address_from) = (Some(address), None);
+            }
             What::Ack { address: IpAddr::V6(address), .. } => self.ipv6 = Some(address),
+            What::Elsewhere { address: IpAddr::V4(address), server, .. } => {
+                let before = self.address_from.filter(|_| self.address == Some(address));
+                (self.address, self.address_from) = (Some(address), server.or(before));
+            }
             _ => {}
         }
         if let What::Once { number } = event.what {
@@ -177,8 +189,10 @@ impl Attempt {
     fn ends_before(&self, what: &What) -> bool {
         let stage = self.stage();
         match what {
-            What::Offer { firmware, .. } => asks_anew(*firmware, stage, Stage::Offer),
-            What::Ack { firmware, .. } => asks_anew(*firmware, stage, Stage::Address),
+            What::Offer { firmware, .. } | What::Directed { firmware } => asks_anew(*firmware, stage, Stage::Offer),
+            What::Ack { firmware, .. } | What::Elsewhere { firmware, .. } => {
+                asks_anew(*firmware, stage, Stage::Address)
+            }
             What::Fetch { file: FetchedFile::BootProgram, .. } => stage > Some(Stage::BootProgram),
             // Where another server gives addresses, the script is the first that we hear of a boot.
             What::Script { .. } => stage > Some(Stage::Script),
@@ -193,7 +207,10 @@ impl Attempt {
         let is_installed = self.reached.contains_key(&Stage::Installed);
         match (what, self.boot.as_deref()) {
             // A vendor's installer asks for its address as any operating system does.
-            (What::Ack { firmware: Firmware::Os, .. }, Some("installer")) if !is_installed => Some(Stage::Installer),
+            (
+                What::Ack { firmware: Firmware::Os, .. } | What::Elsewhere { firmware: Firmware::Os, .. },
+                Some("installer"),
+            ) if !is_installed => Some(Stage::Installer),
             _ => what.stage(),
         }
     }
@@ -201,12 +218,18 @@ impl Attempt {
     fn record(&mut self, event: &Event, remembered: usize) {
         self.latest = event.at;
         match &event.what {
-            What::Offer { firmware, .. } | What::Ack { firmware, .. } if *firmware != Firmware::Os => {
+            What::Offer { firmware, .. }
+            | What::Ack { firmware, .. }
+            | What::Directed { firmware }
+            | What::Elsewhere { firmware, .. }
+                if *firmware != Firmware::Os =>
+            {
                 self.firmware.get_or_insert(*firmware);
             }
             What::Script { boot } => self.boot = Some(boot.clone()),
             What::Installer(report) => self.percent = report.percent.or(self.percent),
             What::Offer { .. } | What::Ack { .. } | What::Nak { .. } | What::Decline { .. } => {}
+            What::Directed { .. } | What::Elsewhere { .. } => {}
             What::Transfer { .. } | What::TransferFailed { .. } | What::Once { .. } | What::Up => {}
             What::Fetch { .. } | What::FetchAborted { .. } | What::FetchRefused { .. } => {}
         }
@@ -324,6 +347,32 @@ mod tests {
 
         let stages: Vec<_> = timelines.of(MAC).expect("seen").attempts().map(Attempt::stage).collect();
         assert_eq!(stages, [Some(Stage::Script), Some(Stage::Script)]);
+    }
+
+    #[test]
+    fn a_boot_with_an_address_from_elsewhere_is_one_boot() {
+        let (firmware, address) = (Firmware::UefiX64, IpAddr::from([10, 77, 0, 50]));
+        let server = Some(Ipv4Addr::new(10, 77, 0, 66));
+        let takes = |firmware, server| What::Elsewhere { address, firmware, server };
+        let mut timelines = Timelines::default();
+
+        play(
+            &mut timelines,
+            [
+                What::Directed { firmware },
+                takes(firmware, server),
+                takes(firmware, None),
+                What::Transfer { file: "ipxe-x86_64.efi".into(), bytes: 1, milliseconds: 1 },
+                What::Script { boot: "install".into() },
+                takes(Firmware::Installer, server),
+                report(Phase::Boot, None),
+                takes(Firmware::Os, server),
+            ],
+        );
+
+        let timeline = timelines.of(MAC).expect("seen");
+        assert_eq!((only(timeline).stage(), only(timeline).firmware), (Some(Stage::System), Some(firmware)));
+        assert_eq!((timeline.address().map(IpAddr::from), timeline.address_from()), (Some(address), server));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Where a reply goes (RFC 2131 §4.1).
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use lab_model::MacAddr;
 
@@ -13,6 +13,8 @@ pub enum Destination {
     Relay(Ipv4Addr),
     /// To the client at the address that it has and answers ARP for, port 68.
     Unicast(Ipv4Addr),
+    /// To this address and port, which the request came from.
+    Sender(SocketAddrV4),
     /// To 255.255.255.255, port 68, out of the lab interface.
     Broadcast,
     /// To this address, port 68, in a frame to this hardware address: the client does not answer ARP for it yet.

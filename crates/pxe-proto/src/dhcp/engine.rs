@@ -5,17 +5,17 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use lab_model::{Inventory, MacAddr, Machine, What};
+use lab_model::{Inventory, MacAddr, What};
 
-use super::boot_file::BootFile;
+use super::boot_file::Source;
 use super::link::{Applicant, Link};
 use super::probes::{Probe, Probes};
 use super::reply::{self, Parameters};
 use super::{
-    Class, Config, Destination, Ignored, LeaseRecord, LeaseState, NotTakenOver, Refusal, Reply, ReplyKind, Request,
+    Config, Destination, Ignored, LeaseRecord, LeaseState, NotTakenOver, Refusal, Reply, ReplyKind, Request,
     RequestKind, Subnet, Verdict,
 };
-use crate::boot::{self, Boot, Profiles};
+use crate::boot::Profiles;
 
 /// Gives addresses to clients and says what they boot.
 ///
@@ -413,30 +413,14 @@ impl Engine {
         let classes: Vec<_> = classes.iter().map(|class| &self.config.classes[*class]).collect();
         // RFC 2132 §9.2 counts in 32 bits, and RFC 2131 §3.3 takes the greatest value for eternity.
         let seconds = self.lease(place, address, asker.classes).as_secs().min(u64::from(u32::MAX - 1)) as u32;
+        let source = Source { server: self.config.server, base: self.config.base, profiles: &self.profiles };
         Parameters {
             server: self.config.server,
             subnet,
             lease: is_given.then_some((address, seconds)),
             hostname: machine.map(|machine| machine.name.as_str()),
-            boot: self.boot(request, machine.map(Arc::as_ref), &classes),
+            boot: source.boot_file(request, machine.map(Arc::as_ref), &classes),
             settings: classes.iter().map(|class| &class.options).chain([&subnet.options]).collect(),
-        }
-    }
-
-    /// What the client is to boot: its class says it, except to a machine that is to boot from its disk.
-    fn boot(&self, request: &Request, machine: Option<&Machine>, classes: &[&Class]) -> BootFile {
-        let (mac, firmware) = (request.mac(), request.firmware());
-        let is_local = || {
-            let asker = boot::Asker { found: firmware.arch(), ..boot::Asker::default() };
-            machine.is_some() && boot::decide(machine, &self.profiles, &asker) == Boot::Local
-        };
-        match classes.iter().find_map(|class| class.boot_of(firmware)) {
-            Some(_) if is_local() => BootFile::None,
-            Some(boot) => BootFile::of_class(boot, request, self.config.server),
-            None => {
-                let directions = boot::directions(machine, &self.profiles, firmware, mac, self.config.base);
-                BootFile::directed(directions, self.config.server)
-            }
         }
     }
 }

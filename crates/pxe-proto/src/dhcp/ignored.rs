@@ -57,6 +57,15 @@ pub enum Ignored {
     /// The client asks again while the link is being asked about its address; it is answered then.
     #[error("whether {0} is free is not known yet")]
     Probing(Ipv4Addr),
+    /// It is about an address, and another server gives those.
+    #[error("addresses are another server's matter")]
+    AddressesElsewhere,
+    /// A client that is to boot nothing from here.
+    #[error("{0} is to boot nothing from here")]
+    NothingToBoot(MacAddr),
+    /// A network boot client that nobody defined, where only defined machines are told what to boot.
+    #[error("{0} is not defined, and only machines that are defined boot from here")]
+    Stranger(MacAddr),
     /// The client gives back or refuses what it has not got.
     #[error("{0} has not got {1}")]
     NotTheirs(MacAddr, Ipv4Addr),
@@ -87,6 +96,9 @@ impl Ignored {
             Self::NoAddress => "no-address",
             Self::UnknownClient(_) => "unknown-client",
             Self::Probing(_) => "probing",
+            Self::AddressesElsewhere => "addresses-elsewhere",
+            Self::NothingToBoot(_) => "nothing-to-boot",
+            Self::Stranger(_) => "stranger",
             Self::NotTheirs(..) => "not-theirs",
             Self::NoPool(_) => "no-pool",
             Self::PoolExhausted(_) => "pool-exhausted",

@@ -12,6 +12,8 @@
 //! is three clients within a minute: its firmware sends none, iPXE sends its hardware address, and the installed system
 //! makes up a new one at each fresh first boot. A machine is to have one address, so the identifier is only echoed.
 //!
+//! Where another server gives the addresses, [`Proxy`] says what machines boot, and no more.
+//!
 //! Deliberately not here: sockets and the clock, which file a machine boots ([`crate::boot`] decides), addresses for
 //! clients that are not on Ethernet, and BOOTP without DHCP.
 
@@ -36,6 +38,7 @@ mod link;
 mod options;
 mod pool;
 mod probes;
+mod proxy;
 mod received;
 mod refusal;
 mod relay_agent;
@@ -55,6 +58,7 @@ pub use ignored::Ignored;
 pub use known::{KNOWN_OPTIONS, Kind, KnownOption};
 pub use lease::{LeaseRecord, LeaseState, UnixSeconds};
 pub use probes::Verdict;
+pub use proxy::{Arrival, Audience, Heard, Proxy, ProxyAction, ProxyConfig};
 pub use refusal::Refusal;
 pub use reply::{Reply, ReplyKind};
 pub use request::{Request, RequestKind};

@@ -16,6 +16,8 @@ pub(super) mod code {
     pub(in crate::dhcp) const DOMAIN: u8 = 15;
     /// RFC 2132 §5.3.
     pub(in crate::dhcp) const BROADCAST: u8 = 28;
+    /// RFC 2132 §8.4.
+    pub(in crate::dhcp) const VENDOR: u8 = 43;
     /// RFC 2132 §9.1.
     pub(in crate::dhcp) const REQUESTED_ADDRESS: u8 = 50;
     /// RFC 2132 §9.2.

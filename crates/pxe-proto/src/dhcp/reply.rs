@@ -105,15 +105,10 @@ pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameter
     }
     options.push(code::SUBNET_MASK, &subnet.network.netmask().octets());
     echo(&mut options, request);
-    match boot {
-        BootFile::None => (),
-        BootFile::Http { url, .. } => {
-            options.push(code::VENDOR_CLASS, b"HTTPClient");
-            boot_file(&mut options, url);
-        }
-        BootFile::Tftp { name, .. } => boot_file(&mut options, name),
-        BootFile::Script { url, .. } => boot_file(&mut options, url),
+    if let BootFile::Http { .. } = boot {
+        options.push(code::VENDOR_CLASS, b"HTTPClient");
     }
+    boot_file(&mut options, boot);
     if request.firmware() == Firmware::Ipxe {
         // `no-pxedhcp`, setting 176 within option 175: without it iPXE waits three seconds for a ProxyDHCP server.
         options.push(code::IPXE, &[176, 1, 1]);
@@ -121,9 +116,7 @@ pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameter
     if let Some(router) = subnet.router {
         options.push(code::ROUTER, &router.octets());
     }
-    if let BootFile::Tftp { server, .. } = boot {
-        options.push(code::TFTP_SERVER, server.to_string().as_bytes());
-    }
+    tftp_server(&mut options, boot);
     options.push(code::DNS, &subnet.dns.iter().flat_map(Ipv4Addr::octets).collect::<Vec<_>>());
     options.push(code::HOST_NAME, hostname.unwrap_or_default().as_bytes());
     options.push(code::DOMAIN, subnet.domain.as_deref().unwrap_or_default().as_bytes());
@@ -145,19 +138,43 @@ pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameter
     if let Some((address, _)) = lease {
         header.put(16, &address.octets());
     }
-    match boot {
-        BootFile::None => (),
-        BootFile::Tftp { server, name } => {
-            header.put(20, &server.octets());
-            // With its terminating zero.
-            if name.len() < guard::FILE.len() {
-                header.put(guard::FILE.start, name.as_bytes());
-            }
-        }
-        BootFile::Http { server, .. } | BootFile::Script { server, .. } => header.put(20, &server.octets()),
-    }
+    header.boot(boot);
     finish(header, &options, request)
 }
+
+/// Writes an answer that says what to boot and gives no address: a ProxyDHCP offer, or the acknowledgement of the boot server
+/// (PXE 2.1).
+///
+/// Firmware differs in what it makes of such an offer. A BIOS's PXE, and iPXE, take the boot file from it if it says that
+/// nothing else is to be asked for. EDK2 drops or mistakes offers with PXE's own options in some of its versions; without
+/// them it asks the same again at port 4011, in all of them.
+pub(super) fn directions(kind: ReplyKind, server: Ipv4Addr, request: &Request, boot: &BootFile) -> Vec<u8> {
+    let firmware = request.firmware();
+    let mut options = Options::default();
+    options.push(code::MESSAGE_TYPE, &[kind.wire()]);
+    options.push(code::SERVER, &server.octets());
+    echo(&mut options, request);
+    let class = match boot {
+        BootFile::Http { .. } => &b"HTTPClient"[..],
+        BootFile::None | BootFile::Tftp { .. } | BootFile::Script { .. } => b"PXEClient",
+    };
+    options.push(code::VENDOR_CLASS, class);
+    // RFC 4578 §2.3 has it in every message of a client; PXE 2.1 wants it back.
+    options.push(code::UUID, request.options.get(code::UUID).unwrap_or_default());
+    if matches!(firmware, Firmware::Bios | Firmware::Ipxe) {
+        options.push(code::VENDOR, &BOOT_FILE_AS_OFFERED);
+    }
+    boot_file(&mut options, boot);
+    tftp_server(&mut options, boot);
+    let mut header = Header::of(request);
+    header.put(12, &request.client_address.octets());
+    header.boot(boot);
+    finish(header, &options, request)
+}
+
+/// PXE_DISCOVERY_CONTROL (PXE 2.1, option 43, tag 6) with bit 3 set: the boot file is the one of the offer, without a prompt, a
+/// menu, or the discovery of boot servers. The last byte ends PXE's options.
+const BOOT_FILE_AS_OFFERED: [u8; 4] = [6, 1, 8, 255];
 
 /// Writes a DHCPNAK (RFC 2131 §4.3.1, table 3), with the reason in words for whoever reads the client's log.
 pub(super) fn refusal(server: Ipv4Addr, request: &Request, reason: Refusal) -> Vec<u8> {
@@ -181,8 +198,21 @@ fn identifier(server: Ipv4Addr, request: &Request) -> Ipv4Addr {
 
 /// The boot file name, with a byte of padding behind it: EDK2 overwrites that byte with a zero to end the name, and would
 /// take the next option's code for padding and its data for codes.
-fn boot_file(options: &mut Options, name: &str) {
-    options.push_padded(code::BOOT_FILE, name.as_bytes());
+fn boot_file(options: &mut Options, boot: &BootFile) {
+    match boot {
+        BootFile::None => (),
+        BootFile::Tftp { name, .. } => options.push_padded(code::BOOT_FILE, name.as_bytes()),
+        BootFile::Http { url, .. } | BootFile::Script { url, .. } => {
+            options.push_padded(code::BOOT_FILE, url.as_bytes());
+        }
+    }
+}
+
+/// Where TFTP is served, for firmware that looks there.
+fn tftp_server(options: &mut Options, boot: &BootFile) {
+    if let BootFile::Tftp { server, .. } = boot {
+        options.push(code::TFTP_SERVER, server.to_string().as_bytes());
+    }
 }
 
 /// What the client gets back as it sent it.
@@ -208,6 +238,21 @@ impl Header {
         header.put(28, &request.mac().bytes());
         header.put(236, &guard::COOKIE);
         header
+    }
+
+    /// The next server, and the name of what TFTP serves there.
+    fn boot(&mut self, boot: &BootFile) {
+        match boot {
+            BootFile::None => (),
+            BootFile::Tftp { server, name } => {
+                self.put(20, &server.octets());
+                // With its terminating zero.
+                if name.len() < guard::FILE.len() {
+                    self.put(guard::FILE.start, name.as_bytes());
+                }
+            }
+            BootFile::Http { server, .. } | BootFile::Script { server, .. } => self.put(20, &server.octets()),
+        }
     }
 
     fn put(&mut self, at: usize, bytes: &[u8]) {

@@ -75,6 +75,7 @@ impl fmt::Display for Answer {
             Destination::Relay(address) => format!("relay {address}"),
             Destination::Unicast(address) => address.to_string(),
             Destination::Broadcast => "everyone".to_owned(),
+            Destination::Sender(sender) => sender.to_string(),
             Destination::Hardware { mac, address } => format!("{address} at {mac}"),
         };
         let stage = self.reply.event.as_ref().and_then(|(_, what)| what.stage());

@@ -14,6 +14,7 @@ mod messages;
 mod packet;
 mod probes;
 mod promises;
+mod proxy;
 mod reconfigured;
 mod relays;
 mod request;

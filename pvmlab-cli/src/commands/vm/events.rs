@@ -76,6 +76,11 @@ fn words(what: &What) -> String {
     match what {
         What::Offer { address, .. } => format!("is offered {address}"),
         What::Ack { address, firmware } => format!("has {address}, as {}", name(firmware)),
+        What::Directed { .. } => "is told what to boot; another server gives addresses".to_owned(),
+        What::Elsewhere { address, firmware, server } => {
+            let server = server.map_or_else(|| "another server".to_owned(), |server| server.to_string());
+            format!("takes {address} from {server}, as {}", name(firmware))
+        }
         What::Nak { address, reason } => format!("is refused {address}: {reason}"),
         What::Decline { address } => format!("finds {address} in use by somebody else"),
         What::Transfer { file, bytes, milliseconds } => {

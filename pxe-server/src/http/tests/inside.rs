@@ -51,9 +51,9 @@ async fn what_is_a_machines_own_goes_to_its_address_alone() {
     assert_eq!(may(HERE, "web").await, StatusCode::OK, "at the server");
     assert_eq!(may(WEBS, "db").await, StatusCode::FORBIDDEN, "another machine");
     assert_eq!(may(STRANGERS, "web").await, StatusCode::FORBIDDEN, "a stranger");
-    let open = State { leases: None, ..lab.state.clone() };
+    let open = State { holders: None, ..lab.state.clone() };
     let anybody = get(&open, STRANGERS, "/cloud-init/web/user-data").await;
-    assert_eq!(anybody.status, StatusCode::OK, "where addresses are not ours, they say nothing");
+    assert_eq!(anybody.status, StatusCode::OK, "where nobody knows who has which address, it says nothing");
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn who_holds_an_address_counts_before_whom_it_is_reserved_for() {
     let mut lab = leased().await;
     let mut known = Clients::default();
     known.note(&lease(20, WEB));
-    lab.state.leases = Some(watch::channel(known).1);
+    (lab.state.holders, lab.state.leases) = held(watch::channel(known).1);
 
     assert_eq!(get(&lab.state, DBS, "/cloud-init/web/user-data").await.status, StatusCode::OK);
     assert_eq!(get(&lab.state, DBS, "/cloud-init/db/user-data").await.status, StatusCode::FORBIDDEN);
@@ -281,6 +281,7 @@ async fn the_server_says_how_it_is() {
         bad_images: 0,
         leases: Some(1),
         dns: None,
+        addresses_from: None,
         other_dhcp_servers: Vec::new(),
         stopping: false,
     };
@@ -314,8 +315,13 @@ async fn leased() -> Lab {
     let mut known = Clients::default();
     known.note(&lease(150, WEB));
     let (_, known) = watch::channel(known);
-    lab.state.leases = Some(known);
+    (lab.state.holders, lab.state.leases) = held(known);
     lab
+}
+
+/// Who has which address, by leases of ours.
+fn held(leases: watch::Receiver<Clients>) -> (Option<Holders>, Option<watch::Receiver<Clients>>) {
+    (Some(Holders::Leases(leases.clone())), Some(leases))
 }
 
 /// A connection from this address, and the task at its other end.
