@@ -3,6 +3,7 @@
 mod exchange;
 pub mod ipv4;
 pub mod ipv6;
+mod renewal;
 
 use std::net::IpAddr;
 use std::path::Path;

@@ -3,13 +3,13 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt};
 
 use super::exchange::{OFFER_WAITS, REQUEST_WAITS, exchange, transaction};
+use super::renewal::keep;
 use crate::console::say;
 use crate::dhcp::{Answer, CLIENT_PORT, Client, Lease, Lifetime, SERVER_PORT};
 use crate::link::{self, Link};
@@ -31,10 +31,12 @@ pub fn configure(link: &Link) -> Result<Lease> {
         // The server is most likely in the same network, and needs no router.
         say(format_args!("cannot use the router {router}: {error}"));
     }
-    if let Some(lifetime) = lease.lifetime {
-        let (link, lease) = (link.clone(), lease.clone());
-        thread::spawn(move || keep(&link, lease, lifetime, since));
-    }
+    let (renewed_on, mut held) = (link.clone(), lease.clone());
+    keep(lease.address, (lease.lifetime, since), move |lifetime, since| {
+        let Some((renewed, asked)) = renew(&renewed_on, &held, lifetime, since)? else { return Ok(None) };
+        held = renewed;
+        Ok(Some((held.lifetime, asked)))
+    });
     Ok(lease)
 }
 
@@ -74,22 +76,6 @@ fn offer(socket: &UdpSocket, client: Client, wait: Duration) -> io::Result<Optio
         Answer::Offer(lease) => Some(lease),
         Answer::Ack(_) | Answer::Nak(_) => None,
     })
-}
-
-/// Renews the lease for as long as the process lives: an image may take longer than a lease of one minute.
-fn keep(link: &Link, mut lease: Lease, mut lifetime: Lifetime, mut since: Instant) {
-    loop {
-        thread::sleep((since + lifetime.renew).saturating_duration_since(Instant::now()));
-        match renew(link, &lease, lifetime, since) {
-            Ok(Some((renewed, asked))) => {
-                since = asked;
-                let Some(times) = renewed.lifetime else { return };
-                (lease, lifetime) = (renewed, times);
-            }
-            Ok(None) => return say(format_args!("the lease of {} was not renewed in time", lease.address)),
-            Err(error) => return say(format_args!("the lease of {} was not renewed: {error:#}", lease.address)),
-        }
-    }
 }
 
 /// Asks the lease's server, and from the rebinding time on any server, until the lease ends.

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn6, bind, setsockopt, socket, sockopt};
 
 use super::exchange::{OFFER_WAITS, REQUEST_WAITS, exchange, transaction};
+use super::renewal::keep;
 use crate::console::say;
 use crate::dhcp::Lifetime;
 use crate::dhcp6::{Answer, CLIENT_PORT, Client, Lease, SERVER_PORT, SERVERS};
@@ -54,11 +55,12 @@ pub fn configure(link: &Link) -> Result<Origin> {
     }
     link::add_address6(link, lease.address)
         .with_context(|| format!("cannot set {} on {}", lease.address, link.name))?;
-    let address = lease.address;
-    if let Some(lifetime) = lease.lifetime {
-        let link = link.clone();
-        thread::spawn(move || keep(&link, lease, lifetime, since));
-    }
+    let (address, renewed_on, mut held) = (lease.address, link.clone(), lease);
+    keep(address, (held.lifetime, since), move |lifetime, since| {
+        let Some((renewed, asked)) = renew(&renewed_on, &held, lifetime, since)? else { return Ok(None) };
+        held = renewed;
+        Ok(Some((held.lifetime, asked)))
+    });
     Ok(Origin::Dhcp(address))
 }
 
@@ -128,22 +130,6 @@ fn ask(link: &Link) -> Result<(Lease, Instant)> {
             link.name,
             link.mac
         ),
-    }
-}
-
-/// Renews the lease for as long as the process lives: an image may take longer than a lease of one minute.
-fn keep(link: &Link, mut lease: Lease, mut lifetime: Lifetime, mut since: Instant) {
-    loop {
-        thread::sleep((since + lifetime.renew).saturating_duration_since(Instant::now()));
-        match renew(link, &lease, lifetime, since) {
-            Ok(Some((renewed, asked))) => {
-                since = asked;
-                let Some(times) = renewed.lifetime else { return };
-                (lease, lifetime) = (renewed, times);
-            }
-            Ok(None) => return say(format_args!("the lease of {} was not renewed in time", lease.address)),
-            Err(error) => return say(format_args!("the lease of {} was not renewed: {error:#}", lease.address)),
-        }
     }
 }
 
