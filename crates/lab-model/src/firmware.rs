@@ -30,6 +30,20 @@ pub enum Firmware {
 }
 
 impl Firmware {
+    /// Whether it is on its way to a system, and asks for more than an address: no installer, and no system that runs.
+    pub const fn boots_from_the_network(self) -> bool {
+        match self {
+            Self::Installer | Self::Os => false,
+            Self::Bios
+            | Self::UefiX64
+            | Self::UefiArm64
+            | Self::HttpX64
+            | Self::HttpArm64
+            | Self::Ipxe
+            | Self::Unsupported => true,
+        }
+    }
+
     /// What the machine can run, where the kind of firmware says so.
     pub const fn arch(self) -> Option<Arch> {
         match self {

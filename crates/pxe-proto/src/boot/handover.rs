@@ -4,7 +4,7 @@
 //! user and every program on it has. So a seed is handed over until the installer says that it is on the disk, and again
 //! only when the machine's firmware comes for another boot.
 
-use lab_model::{Firmware, Phase, What};
+use lab_model::{Phase, What};
 
 use super::Boot;
 
@@ -37,7 +37,8 @@ impl Handover {
     /// The same after this.
     pub(super) fn after(self, what: &What) -> Self {
         match what {
-            What::Ack { firmware, .. } | What::Elsewhere { firmware, .. } if comes_for_a_boot(*firmware) => {
+            // A script is no sign of a boot: whoever is on the machine can ask for it.
+            What::Ack { firmware, .. } | What::Elsewhere { firmware, .. } if firmware.boots_from_the_network() => {
                 match self {
                     Self::Due | Self::OnDisk => Self::Due,
                     Self::Done | Self::DueAgain => Self::DueAgain,
@@ -77,25 +78,10 @@ impl Handover {
     }
 }
 
-/// Whether an address was for a boot, and not for an installer or a system that runs. A script is no sign of one: whoever
-/// is on the machine can ask for it.
-fn comes_for_a_boot(firmware: Firmware) -> bool {
-    match firmware {
-        Firmware::Installer | Firmware::Os => false,
-        Firmware::Bios
-        | Firmware::UefiX64
-        | Firmware::UefiArm64
-        | Firmware::HttpX64
-        | Firmware::HttpArm64
-        | Firmware::Ipxe
-        | Firmware::Unsupported => true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
 
-    use lab_model::{Arch, FetchedFile, InstallerReport};
+    use lab_model::{Arch, FetchedFile, Firmware, InstallerReport};
 
     use super::*;
 

@@ -11,7 +11,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
-use lab_model::{Firmware, Inventory, Ipv4Net, MacAddr, What};
+use lab_model::{Inventory, Ipv4Net, MacAddr, What};
 
 use super::boot_file::{BootFile, Source};
 use super::{Class, Destination, Ignored, Reply, ReplyKind, Request, RequestKind, reply};
@@ -182,7 +182,7 @@ impl Proxy {
     /// What a network boot client that is answered is to boot.
     fn boot_file(&self, request: &Request) -> Result<BootFile, Ignored> {
         let mac = request.mac();
-        if !boots_from_the_network(request.firmware()) {
+        if !request.firmware().boots_from_the_network() {
             return Err(Ignored::AddressesElsewhere);
         }
         let machine = self.inventory.by_mac(mac);
@@ -199,19 +199,5 @@ impl Proxy {
 
     fn message(&self, kind: ReplyKind, request: &Request, boot: &BootFile) -> Vec<u8> {
         reply::directions(kind, self.config.server.address(), request, boot)
-    }
-}
-
-/// Whether it asks for more than an address.
-fn boots_from_the_network(firmware: Firmware) -> bool {
-    match firmware {
-        Firmware::Installer | Firmware::Os => false,
-        Firmware::Bios
-        | Firmware::UefiX64
-        | Firmware::UefiArm64
-        | Firmware::HttpX64
-        | Firmware::HttpArm64
-        | Firmware::Ipxe
-        | Firmware::Unsupported => true,
     }
 }
