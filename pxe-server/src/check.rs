@@ -65,6 +65,7 @@ impl Report {
         // Without an interface the configuration can only be one for `--http-only`.
         let interface = config.lab.interface.as_ref().map(|_| Interface::of(config, interfaces)).transpose()?;
         let plan = Plan::new(config.clone(), interface.as_ref())?;
+        profiles::of_classes(config)?;
         let Plan { lab, ipv6, nat, .. } = &plan;
         let mut problems: Vec<_> = config.missing_folders().iter().map(ToString::to_string).collect();
         problems.extend(ipv6.iter().zip(&interface).filter_map(|(ipv6, interface)| ipv6.problem(interface)));

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::log::Log;
 use crate::notify;
 use crate::plan::{Family, Plan};
+use crate::profiles;
 use crate::pulse::Pulses;
 use crate::reload::Reload;
 use crate::sockets::Bound;
@@ -77,6 +78,7 @@ async fn serve(config: Config, services: Services, log: Log) -> anyhow::Result<E
     let mut signals = Signals::new()?;
     // From the beginning, because it ends a process that does not listen for it.
     let hangup = signal(SignalKind::hangup()).context("cannot listen for signals")?;
+    profiles::of_classes(&config)?;
     let bound = tokio::select! {
         bound = Bound::new(&config, services) => bound?,
         signal = signals.next() => {

@@ -163,7 +163,10 @@ async fn deliver(decisions: Vec<Decision>, link: &Link, journal: &Journal) {
         if let Some((mac, what)) = event {
             journal.record(mac, what);
         }
-        if let Some(reply) = reply {
+        if let Some(mut reply) = reply {
+            if let Some(class) = reply.class.take() {
+                journal.record(reply.mac, class);
+            }
             link.send(&reply).await;
         }
     }

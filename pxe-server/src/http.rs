@@ -24,6 +24,7 @@
 //! decide.
 
 mod boot;
+mod booter;
 mod client;
 mod config;
 mod connection;

@@ -6,7 +6,7 @@ mod subnets;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use lab_model::{Ipv4Net, Networks};
+use lab_model::{Ipv4Net, Networks, ProfileName};
 use pxe_proto::boot::BaseUrl;
 use pxe_proto::dhcp;
 
@@ -108,6 +108,11 @@ impl Lab {
             Mode::Server | Mode::ProxyKnown => dhcp::Audience::Known,
         };
         dhcp::ProxyConfig { server: self.server, classes: self.classes.clone(), audience, base }
+    }
+
+    /// The profile that members of the class of this name have.
+    pub(crate) fn profile_of_class(&self, name: &str) -> Option<&ProfileName> {
+        self.classes.iter().find(|class| class.name == name)?.profile.as_ref()
     }
 
     /// Where machines can have their addresses.

@@ -3,7 +3,7 @@
 //! A profile is a folder `<name>/` of small text files. All of them are read every second: they are few, and looking at a file
 //! takes as long as reading it. A set that differs is published whole; a profile that is wrong keeps its last good version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use pxe_proto::boot::profile::Files;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::config::{Config, Invalid};
 use crate::entries::entries;
 
 /// Publishes new profiles when their folder changed; [`Reader::run`] is its task.
@@ -48,6 +49,26 @@ pub(crate) fn open(folder: &Path) -> (Reader, watch::Receiver<Arc<Profiles>>) {
 /// The folder, or one of its files, cannot be read.
 pub(crate) fn read(folder: &Path) -> io::Result<BTreeMap<ProfileName, Files>> {
     entries::<ProfileName>(folder)?.into_iter().map(|(name, folder)| Ok((name, files(&folder)?))).collect()
+}
+
+/// Checks that the profiles are there that classes of the configuration name. One that goes later is told to whoever boots by it.
+///
+/// # Errors
+/// One is not there.
+pub(crate) fn of_classes(config: &Config) -> Result<(), Invalid> {
+    let named: Vec<_> = config.dhcp.class.iter().filter_map(|class| class.profile.as_ref()).collect();
+    let Some(first) = named.first() else { return Ok(()) };
+    let folder = config.profiles();
+    let there = entries::<ProfileName>(&folder)
+        .map_err(|error| config.invalid("dhcp.class.profile", first, format!("{}: {error}", folder.display())))?;
+    let there: BTreeSet<_> = there.into_iter().map(|(name, _)| name).collect();
+    let Some(missing) = named.into_iter().find(|name| !there.contains(name.get_ref())) else { return Ok(()) };
+    let expected = match there.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>() {
+        names if names.is_empty() => "there is none at all".to_owned(),
+        names => format!("expected one of {}", names.join(", ")),
+    };
+    let problem = format!("there is no profile `{}` in {}: {expected}", missing.get_ref(), folder.display());
+    Err(config.invalid("dhcp.class.profile", missing, problem))
 }
 
 fn files(folder: &Path) -> io::Result<Files> {

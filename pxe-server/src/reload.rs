@@ -29,6 +29,7 @@ use crate::log::Log;
 use crate::nat;
 use crate::notify;
 use crate::plan::{Plan, Plans};
+use crate::profiles;
 
 /// The only one who changes the plan.
 pub(crate) struct Reload {
@@ -127,6 +128,7 @@ impl Reload {
         let text = text.map_err(anyhow::Error::msg).with_context(|| format!("cannot read {}", path.display()))?;
         let mut config = Config::parse(path, text)?;
         config.keep_what_is_fixed(&self.started);
+        profiles::of_classes(&config)?;
         let plan = Plan { ports: self.plans.borrow().ports, ..Plan::new(config, self.interface.as_ref())? };
         // First what can be refused.
         if let Some(nat) = &self.nat {

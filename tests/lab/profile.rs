@@ -54,6 +54,22 @@ fn a_machine_boots_one_time_what_its_definition_has_for_that() {
 }
 
 #[test]
+fn a_machine_that_nobody_defined_boots_the_kernel_that_its_class_has_for_it() {
+    let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
+    let profile = format!("{SHELL}image = '{}'\n", images::name());
+    lab.profile(&"shell".parse().unwrap(), &[("profile.toml", &profile)]).unwrap();
+    let members = "vendor-class = 'PXEClient:Arch:00007*'\nmac = ['52:54:00:77']";
+    lab.configure(&format!("[[dhcp.class]]\nname = 'new'\n{members}\nprofile = 'shell'\n")).unwrap();
+    let hardware = Hardware::new(Arch::X86_64, MAC, lab.link(MAC).unwrap()).unwrap();
+
+    let guest = Guest::power_on(&hardware).unwrap();
+
+    guest.console().wait_for("(initramfs)", BOOT).unwrap();
+    assert_eq!(lab.wait_for_script(MAC, BOOT).unwrap(), "live");
+    assert_eq!(lab.machine(MAC).unwrap().unwrap().class.as_deref(), Some("new"));
+}
+
+#[test]
 fn a_machine_runs_its_images_system_in_memory_and_leaves_its_disk_alone() {
     let lab = Lab::start(Service::Network, &images::supplies()).unwrap();
     let rescue = "rescue".parse().unwrap();

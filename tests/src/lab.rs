@@ -21,7 +21,7 @@ use crate::{
     logs,
     namespace::Namespace,
     process::{own_without_privilege, until},
-    server::{DEFINITIONS, STATE, Server, Service, free_port},
+    server::{CONFIGURATION, DEFINITIONS, STATE, Server, Service, free_port},
     ssh::{Key, Login},
     supplies::Supplies,
     timeline,
@@ -185,6 +185,19 @@ impl Lab {
         let told = format!("profile in force profile={name} ");
         let in_force = until(DEFINITION_LIMIT, || Ok(self.server.borrow().log().contains(&told).then_some(())))?;
         in_force.with_context(|| format!("the profile {name} is not in force after {DEFINITION_LIMIT:?}"))
+    }
+
+    /// Adds these lines to the server's configuration; returns when they are in force.
+    ///
+    /// # Errors
+    /// They cannot be written, or the server does not take them.
+    pub fn configure(&self, more: &str) -> Result<()> {
+        let file = self.folder.path().join(CONFIGURATION);
+        let text = fs::read_to_string(&file).context("cannot read the configuration")?;
+        fs::write(&file, text + more).context("cannot write the configuration")?;
+        let told = "configuration changed key=";
+        let in_force = until(DEFINITION_LIMIT, || Ok(self.server.borrow().log().contains(told).then_some(())))?;
+        in_force.with_context(|| format!("the configuration is not in force after {DEFINITION_LIMIT:?}"))
     }
 
     fn write(&self, definition: &Definition) -> Result<()> {

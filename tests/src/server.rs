@@ -200,7 +200,7 @@ const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 /// Under the lab's folder.
 pub(crate) const DEFINITIONS: &str = "vms";
 pub(crate) const STATE: &str = "state";
-const CONFIGURATION: &str = "config.toml";
+pub(crate) const CONFIGURATION: &str = "config.toml";
 const LOG_LINES: usize = 60;
 
 /// A start takes milliseconds; the machine may be busy.

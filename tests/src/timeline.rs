@@ -40,6 +40,7 @@ pub fn describe(what: &What) -> String {
             let server = server.map_or_else(|| "another server".to_owned(), |server| server.to_string());
             format!("{} takes {address} from {server}", asker(*firmware))
         }
+        What::Class { name, .. } => format!("is of the class `{name}`"),
         What::Nak { address, reason } => format!("is refused {address}: {reason}"),
         What::Decline { address } => format!("found {address} in use"),
         What::Transfer { file, bytes, milliseconds } => format!("fetched {file}: {bytes} bytes in {milliseconds} ms"),

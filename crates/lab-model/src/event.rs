@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Firmware, MacAddr, MachineName};
+use crate::{Arch, Firmware, MacAddr, MachineName};
 
 /// One thing that happened to one machine; one JSON line in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,14 @@ pub enum What {
         /// Whose address it is, where the machine says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         server: Option<Ipv4Addr>,
+    },
+    /// It is of a class that says what it boots, unless its definition does.
+    Class {
+        /// What the configuration calls the class.
+        name: String,
+        /// What its processor executes, where it says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arch: Option<Arch>,
     },
     /// It was refused an address (DHCPNAK; NoAddrsAvail).
     Nak {
@@ -235,7 +243,7 @@ impl What {
             Self::Transfer { file, .. } if file.ends_with(".ipxe") => None,
             Self::Transfer { .. } => Some(Stage::BootProgram),
             Self::Script { .. } => Some(Stage::Script),
-            Self::Once { .. } => None,
+            Self::Once { .. } | Self::Class { .. } => None,
             Self::Fetch { file: FetchedFile::BootProgram, .. } => Some(Stage::BootProgram),
             Self::Fetch { file: FetchedFile::Kernel, .. } => Some(Stage::Kernel),
             Self::Fetch { file: FetchedFile::Initrd, .. } => Some(Stage::Initrd),
@@ -260,7 +268,7 @@ impl What {
             Self::Nak { reason, .. } | Self::TransferFailed { reason, .. } => Some(reason),
             Self::Installer(report) => report.failure.as_deref(),
             Self::Offer { .. } | Self::Ack { .. } | Self::Directed { .. } | Self::Elsewhere { .. } => None,
-            Self::Decline { .. } | Self::Transfer { .. } => None,
+            Self::Class { .. } | Self::Decline { .. } | Self::Transfer { .. } => None,
             Self::Script { .. } | Self::Once { .. } | Self::Fetch { .. } | Self::FetchAborted { .. } => None,
             // Whom it is not for is kept from a file by this, and nobody from booting.
             Self::FetchRefused { .. } | Self::Up => None,

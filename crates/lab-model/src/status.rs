@@ -44,6 +44,9 @@ pub struct MachineStatus {
     /// The image that is installed on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageName>,
+    /// The class of the configuration whose profile it boots by; `None` where its definition says it, or nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// What asked for an address first in its latest boot, if it was not an operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firmware: Option<Firmware>,
@@ -244,6 +247,7 @@ mod tests {
             address_from: None,
             ipv6: None,
             image: None,
+            class: None,
             firmware: Some(Firmware::UefiArm64),
             boot: Some("install".to_owned()),
             heard: Some(at),

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use lab_model::ProfileName;
 use pxe_proto::dhcp::{Patterns, Settings};
 use serde::Deserialize;
 use toml::Spanned;
@@ -32,7 +33,9 @@ pub(crate) struct ClassSection {
     pub(crate) pool: Option<Spanned<AddressRanges>>,
     /// How long they keep their address without asking again; the subnet's time where absent.
     pub(crate) lease_seconds: Option<Seconds>,
-    /// What they boot: a URL, a name for TFTP, or `none`; what every machine does where absent.
+    /// The profile of those whose definition names none, and of strangers.
+    pub(crate) profile: Option<Spanned<ProfileName>>,
+    /// What their firmware loads: a URL, a name for TFTP, or `none`; what every machine's does where absent.
     pub(crate) boot_file: Option<String>,
     /// Where TFTP serves that, if not here.
     pub(crate) next_server: Option<Spanned<Ipv4Addr>>,

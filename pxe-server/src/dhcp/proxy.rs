@@ -98,9 +98,9 @@ impl ProxyServer {
             }
             Ok(ProxyAction::Reply(reply)) => {
                 self.log(&reply);
-                let Reply { kind, mac, message, destination, event, .. } = *reply;
+                let Reply { kind, mac, message, destination, event, class, .. } = *reply;
                 // First recorded: what a machine does next comes after it in the journal too.
-                if let Some((mac, what)) = event {
+                for what in event.map(|(_, what)| what).into_iter().chain(class) {
                     self.journal.record(mac, what);
                 }
                 let sent = match address_of(destination) {

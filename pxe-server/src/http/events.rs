@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::State;
+use super::booter::Booter;
 use super::client::Client;
 use super::refusal::Refusal;
 
@@ -69,7 +70,7 @@ fn name(state: &State, mac: MacAddr) -> Option<String> {
 /// The machine that the path names, which must be the one that speaks.
 fn own(client: Client, state: &State, path: Result<Path<MacAddr>, PathRejection>) -> Result<MacAddr, Refusal> {
     let Path(mac) = path?;
-    let Some(machine) = state.inventory.borrow().by_mac(mac).cloned() else {
+    let Some(machine) = Booter::at(mac, None, state).machine else {
         return Err(Refusal::not_found(format!("nobody has defined the machine {mac}")));
     };
     client.admit(&machine, state)?;

@@ -12,6 +12,7 @@ use lab_model::{
 use pxe_proto::boot::{self, Asker, Attempt, Circumstances, Profiles, Timeline, Timelines, diagnose};
 
 use super::State;
+use super::booter::Booter;
 use super::refusal::Refusal;
 
 pub(super) async fn all(Extract(state): Extract<Arc<State>>) -> Json<LabStatus> {
@@ -63,11 +64,13 @@ impl<'a> View<'a> {
         let timeline = self.timelines.of(mac).map(|timeline| &**timeline);
         let attempt = timeline.and_then(Timeline::latest);
         let once = timeline.and_then(Timeline::once);
-        let boot = boot::decide(machine, &self.profiles, &Asker { once, ..Asker::default() });
+        let booter = Booter::at(mac, None, self.state);
+        let boots = booter.machine.as_deref();
+        let boot = boot::decide(boots, &self.profiles, &Asker { once, ..Asker::default() });
         let image = boot.image();
         let found = image.and_then(|(image, arch)| self.state.images.borrow().image(image, arch).cloned());
         let manifest = found.as_deref().map(|image| &image.manifest);
-        let circumstances = Circumstances { machine, profiles: &self.profiles, manifest, once };
+        let circumstances = Circumstances { machine: boots, profiles: &self.profiles, manifest, once };
         let diagnosis = diagnose(timeline, circumstances, self.now);
         MachineStatus {
             name: machine.map(|machine| machine.name.clone()),
@@ -79,6 +82,7 @@ impl<'a> View<'a> {
             address_from: timeline.and_then(Timeline::address_from),
             ipv6: timeline.and_then(Timeline::ipv6).or_else(|| machine.and_then(|machine| machine.ipv6)),
             image: image.map(|(image, _)| image.clone()),
+            class: booter.class,
             firmware: attempt.and_then(|attempt| attempt.firmware),
             boot: attempt.and_then(|attempt| attempt.boot.clone()),
             heard: attempt.map(|attempt| attempt.latest),

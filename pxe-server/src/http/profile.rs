@@ -6,10 +6,12 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
 use axum::response::{IntoResponse, Response};
 use lab_model::MachineName;
+use pxe_proto::boot;
 use pxe_proto::boot::profile::Setting;
 use tracing::{info, warn};
 
 use super::State;
+use super::booter::Booter;
 use super::client::Client;
 use super::refusal::Refusal;
 
@@ -19,7 +21,9 @@ pub(super) async fn document(
     path: Result<Path<(MachineName, String)>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let Path((name, document)) = path?;
-    let Some(machine) = state.inventory.borrow().by_name(&name).cloned() else {
+    let mac = state.inventory.borrow().by_name(&name).map(|machine| machine.mac).or_else(|| boot::stranger_of(&name));
+    let Some(machine) = mac.and_then(|mac| Booter::at(mac, None, &state).machine).filter(|found| found.name == name)
+    else {
         return Err(Refusal::not_found(format!("nobody has defined a machine {name}")));
     };
     client.admit(&machine, &state)?;

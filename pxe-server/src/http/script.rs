@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tracing::info;
 
 use super::State;
+use super::booter::Booter;
 use super::client::Client;
 use super::refusal::Refusal;
 
@@ -32,11 +33,12 @@ pub(super) async fn script(
     let extract::Query(Query { mac, arch, profile: chosen }) = query?;
     let Some(mac) = mac else { return Ok(ipxe(boot::autoexec(state.base()))) };
 
-    let machine = state.inventory.borrow().by_mac(mac).cloned();
+    let found = arch.as_deref().and_then(boot::built_for);
+    let Booter { machine, class } = Booter::at(mac, found, &state);
     let (profiles, plan) = (state.profiles.borrow().clone(), state.plan());
     let once = state.journal.snapshot().of(mac).and_then(|timeline| timeline.once());
     let is_chosen = chosen.is_some();
-    let asker = Asker { found: arch.as_deref().and_then(boot::built_for), chosen, once };
+    let asker = Asker { found, chosen, once };
     let boot = boot::decide(machine.as_deref(), &profiles, &asker);
     let image = boot.image().and_then(|(image, arch)| state.images.borrow().image(image, arch).cloned());
     let manifest = image.as_deref().map(|image| &image.manifest);
@@ -55,7 +57,7 @@ pub(super) async fn script(
     );
     if method == Method::GET {
         let name = machine.as_ref().map(|machine| machine.name.as_str());
-        info!(machine = name, %mac, stage = "script", boot = boot.word(), "boot script");
+        info!(machine = name, %mac, class, stage = "script", boot = boot.word(), "boot script");
         if let Some(mac) = client.machine(Some(mac), &state) {
             state.journal.record(mac, What::Script { boot: boot.word().to_owned() });
             let once = machine.as_ref().and_then(|machine| machine.once.as_ref());

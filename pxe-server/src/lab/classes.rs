@@ -57,10 +57,12 @@ fn class(config: &Config, section: &ClassSection, networks: &Networks) -> Result
         },
     });
     Ok(Class {
+        name: section.name.get_ref().clone(),
         members,
         pool: section.pool.as_ref().map(|pool| pool.get_ref().ranges()).unwrap_or_default(),
         lease: section.lease_seconds.map(|lease| Duration::from_secs(lease.0.into())),
         boot,
+        profile: section.profile.as_ref().map(|profile| profile.get_ref().clone()),
         options: section.options.clone(),
     })
 }

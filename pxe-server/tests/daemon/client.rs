@@ -16,6 +16,8 @@ pub(crate) struct DhcpClient {
     mac: MacAddr,
     /// Whether it asks for replies by broadcast.
     broadcast: bool,
+    /// What all its messages have.
+    says: Vec<DhcpOption>,
 }
 
 /// What a server said.
@@ -34,12 +36,18 @@ impl DhcpClient {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 68)).unwrap();
         socket.set_broadcast(true).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { socket, mac, broadcast: true }
+        Self { socket, mac, broadcast: true, says: Vec::new() }
     }
 
     /// A client that has replies sent to the address which it is about to get.
     pub(crate) fn unicast(mac: MacAddr) -> Self {
         Self { broadcast: false, ..Self::new(mac) }
+    }
+
+    /// The client, which says this of itself too.
+    pub(crate) fn saying(mut self, option: DhcpOption) -> Self {
+        self.says.push(option);
+        self
     }
 
     /// Goes from DHCPDISCOVER to DHCPACK, and returns the address.
@@ -129,7 +137,7 @@ impl DhcpClient {
         let none = Ipv4Addr::UNSPECIFIED;
         let mut message = Message::new(none, none, none, none, &self.mac.bytes());
         message.set_flags(if self.broadcast { Flags::default().set_broadcast() } else { Flags::default() });
-        for option in options {
+        for option in options.iter().chain(&self.says) {
             message.opts_mut().insert(option.clone());
         }
         message

@@ -7,6 +7,7 @@
 
 mod addresses;
 mod check;
+mod classes;
 mod client;
 mod clients;
 mod conflicts;

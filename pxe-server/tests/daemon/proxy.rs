@@ -1,5 +1,6 @@
 //! Beside dnsmasq, which gives the addresses and knows nothing of any boot.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 
 use dhcproto::v4::{DhcpOption, Flags, Message, MessageType, OptionCode};
@@ -68,6 +69,24 @@ fn a_stranger_is_answered_by_the_other_server_alone_unless_everybody_is_told() {
     server.start();
     let told = network.machine.run(|| Client::new(STRANGER).discover(|offer| offer.yiaddr().is_unspecified())).unwrap();
     assert_eq!(told.siaddr(), SERVER);
+}
+
+#[test]
+fn a_stranger_boots_by_its_class_here_too() {
+    let network = Network::new();
+    let class = "[[dhcp.class]]\nname = 'boards'\nvendor-class = 'PXEClient*'\nprofile = 'hello'\n";
+    let mut server = Server::configured(&format!("{ON_THE_BRIDGE}[dhcp]\nmode = 'proxy-all'\n{class}"));
+    fs::create_dir_all(server.path("state/profiles/hello")).unwrap();
+    let file = |name: &str, text: &str| fs::write(server.path("state/profiles/hello").join(name), text).unwrap();
+    file("profile.toml", "kind = 'script'\nscript = 'boot'\n");
+    file("boot", "#!ipxe\necho {{ machine.name }}\n");
+    server.start();
+
+    network.machine.run(|| Client::new(STRANGER).discover(|offer| offer.yiaddr().is_unspecified())).unwrap();
+
+    let script = || http_get(&format!("http://10.77.0.1/ipxe?mac={STRANGER}&arch=arm64")).1;
+    let boots = until(LIMIT, || Ok(script().contains("echo stranger-525400000009").then_some(()))).unwrap();
+    boots.unwrap_or_else(|| panic!("{}\n{}", script(), server.log()));
 }
 
 #[test]

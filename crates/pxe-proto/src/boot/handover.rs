@@ -59,6 +59,7 @@ impl Handover {
             | What::TransferFailed { .. }
             | What::Script { .. }
             | What::Once { .. }
+            | What::Class { .. }
             | What::Up => self,
             What::Fetch { .. } | What::FetchAborted { .. } | What::FetchRefused { .. } => self,
         }

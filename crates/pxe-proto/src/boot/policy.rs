@@ -69,9 +69,10 @@ pub enum Refusal {
         /// What its firmware or boot program runs on.
         found: Arch,
     },
-    /// Its definition names a profile that is not here.
+    /// Its definition, or its class, names a profile that is not here.
     #[error(
-        "{machine} has the profile `{profile}`, but there is none of that name: correct `profile` in its definition"
+        "{machine} has the profile `{profile}`, but there is none of that name: correct `profile` in its definition, or in \
+         the class that it is of"
     )]
     NoProfile {
         /// The machine's name.

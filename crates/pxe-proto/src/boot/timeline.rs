@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lab_model::{Event, FetchedFile, Firmware, MacAddr, Stage, What};
+use lab_model::{Arch, Event, FetchedFile, Firmware, MacAddr, Stage, What};
 
 use super::Handover;
 
@@ -25,8 +25,18 @@ pub struct Timeline {
     address_from: Option<Ipv4Addr>,
     handover: Handover,
     once: Option<u64>,
+    class: Option<Membership>,
     ipv6: Option<Ipv6Addr>,
     defined: bool,
+}
+
+/// The class that says what a machine boots, as DHCP found it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// What the configuration called the class.
+    pub class: String,
+    /// What the machine's processor executes, where it said so.
+    pub arch: Option<Arch>,
 }
 
 /// One boot, from the firmware's first packet on.
@@ -121,6 +131,11 @@ impl Timeline {
         self.once
     }
 
+    /// The class that says what the machine boots; each boot's firmware is looked at anew.
+    pub fn class(&self) -> Option<&Membership> {
+        self.class.as_ref()
+    }
+
     /// How far the machine's seed is on its way to it.
     pub fn handover(&self) -> Handover {
         self.handover
@@ -149,7 +164,18 @@ impl Timeline {
             self.once = Some(number);
         }
         self.handover = self.handover.after(&event.what);
-        if self.latest().is_none_or(|attempt| attempt.ends_before(&event.what)) {
+        let begins = self.latest().is_none_or(|attempt| attempt.ends_before(&event.what));
+        match &event.what {
+            What::Class { name, arch } => self.class = Some(Membership { class: name.clone(), arch: *arch }),
+            // Of which class it is, if any, comes next. iPXE goes on with what its firmware began, in other words.
+            What::Offer { firmware, .. } | What::Directed { firmware }
+                if firmware.boots_from_the_network() && (begins || *firmware != Firmware::Ipxe) =>
+            {
+                self.class = None;
+            }
+            _ => {}
+        }
+        if begins {
             while self.attempts.len() >= memory.attempts {
                 self.attempts.pop_front();
             }
@@ -198,7 +224,7 @@ impl Attempt {
             What::Script { .. } => stage > Some(Stage::Script),
             What::Transfer { .. } | What::TransferFailed { .. } | What::Nak { .. } | What::Decline { .. } => false,
             What::Fetch { .. } | What::FetchAborted { .. } | What::FetchRefused { .. } => false,
-            What::Once { .. } | What::Installer(_) | What::Up => false,
+            What::Once { .. } | What::Class { .. } | What::Installer(_) | What::Up => false,
         }
     }
 
@@ -229,7 +255,7 @@ impl Attempt {
             What::Script { boot } => self.boot = Some(boot.clone()),
             What::Installer(report) => self.percent = report.percent.or(self.percent),
             What::Offer { .. } | What::Ack { .. } | What::Nak { .. } | What::Decline { .. } => {}
-            What::Directed { .. } | What::Elsewhere { .. } => {}
+            What::Directed { .. } | What::Elsewhere { .. } | What::Class { .. } => {}
             What::Transfer { .. } | What::TransferFailed { .. } | What::Once { .. } | What::Up => {}
             What::Fetch { .. } | What::FetchAborted { .. } | What::FetchRefused { .. } => {}
         }
@@ -407,6 +433,23 @@ mod tests {
 
         assert_eq!(stages("installer"), "script initrd installer installer installed system");
         assert_eq!(stages("live"), "script initrd system system system system");
+    }
+
+    #[test]
+    fn a_class_counts_for_the_boot_that_it_was_found_in() {
+        let class = |name: &str| What::Class { name: name.to_owned(), arch: Some(Arch::X86_64) };
+        let script = What::Script { boot: "live".to_owned() };
+        let mut timelines = Timelines::default();
+        let mut after = |events: &[What]| {
+            play(&mut timelines, events.iter().cloned());
+            timelines.of(MAC).and_then(|timeline| timeline.class()).map(|membership| membership.class.clone())
+        };
+
+        assert_eq!(after(&[offer(Firmware::UefiX64), class("a"), ack(Firmware::UefiX64)]), Some("a".to_owned()));
+        assert_eq!(after(&[offer(Firmware::Ipxe), ack(Firmware::Ipxe), script]), Some("a".to_owned()));
+        assert_eq!(after(&[ack(Firmware::Os)]), Some("a".to_owned()), "its installer may ask for its documents");
+        assert_eq!(after(&[offer(Firmware::UefiX64)]), None, "another boot, of no class");
+        assert_eq!(after(&[class("b")]), Some("b".to_owned()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use lab_model::Machine;
 
 use super::options::code;
-use super::{Class, ClassBoot, Request};
+use super::{Class, ClassBoot, Request, class};
 use crate::boot::{self, BaseUrl, Boot, Directions, Profiles};
 
 /// What a reply says of it.
@@ -51,10 +51,12 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// What the client is to boot: its class says it, except to a machine that is to boot from its disk.
+    /// What the client is to load: its class says it, except to a machine that is to boot from its disk.
     pub(super) fn boot_file(self, request: &Request, machine: Option<&Machine>, classes: &[&Class]) -> BootFile {
         let Self { server, base, profiles } = self;
         let (mac, firmware) = (request.mac(), request.firmware());
+        let machine = boot::booting(machine, mac, class::profile(classes, request));
+        let machine = machine.as_deref();
         let is_local = || {
             let asker = boot::Asker { found: firmware.arch(), ..boot::Asker::default() };
             machine.is_some() && boot::decide(machine, profiles, &asker) == Boot::Local

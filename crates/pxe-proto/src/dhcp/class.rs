@@ -4,26 +4,31 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use lab_model::Firmware;
+use lab_model::{Firmware, ProfileName, What};
 use serde::{Deserialize, Deserializer};
 
 use super::client::user_classes;
 use super::options::code;
 use super::settings::hex;
 use super::{Request, Settings};
+use crate::boot::ByClass;
 use crate::glob;
 
 /// Clients that are treated alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Class {
+    /// What people call it.
+    pub name: String,
     /// Who they are: all that is given has to hold.
     pub members: Selector,
     /// Addresses for them alone; whoever of them gets none there gets one of the subnet's pool.
     pub pool: Vec<RangeInclusive<Ipv4Addr>>,
     /// How long they may use their address before they have to ask again; the subnet's time where absent.
     pub lease: Option<Duration>,
-    /// What they boot, if not what every machine does.
+    /// What their firmware loads, if not what every machine's does.
     pub boot: Option<ClassBoot>,
+    /// What they boot whose definition does not say it, and who have none.
+    pub profile: Option<ProfileName>,
     /// What they are told.
     pub options: Settings,
 }
@@ -90,6 +95,19 @@ impl Class {
             | Firmware::Unsupported => self.boot.as_ref(),
         }
     }
+}
+
+/// What the first of the client's classes that has a profile says of it.
+pub(super) fn profile<'a>(classes: &[&'a Class], request: &Request) -> Option<ByClass<'a>> {
+    let profile = classes.iter().find_map(|class| class.profile.as_ref())?;
+    Some(ByClass { profile, arch: request.arch() })
+}
+
+/// What is to be known of that for the rest of the boot, in which nobody says it again.
+pub(super) fn membership(classes: &[&Class], request: &Request) -> Option<What> {
+    let class = classes.iter().find(|class| class.profile.is_some())?;
+    let boots = request.firmware().boots_from_the_network();
+    boots.then(|| What::Class { name: class.name.clone(), arch: request.arch() })
 }
 
 impl Selector {

@@ -1,6 +1,6 @@
 //! Who asks: the machine's hardware address, and which program on it.
 
-use lab_model::{Firmware, MacAddr, VENDOR_CLASS};
+use lab_model::{Arch, Firmware, MacAddr, VENDOR_CLASS};
 
 /// A client: one machine's interface, and the program that speaks for it at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,12 +49,20 @@ impl Classes<'_> {
             return Firmware::Os;
         }
         // RFC 4578 §2.1 lets a client list several types; the first one that can be helped counts.
-        let listed =
-            self.architecture.unwrap_or_default().chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+        self.types().find_map(|kind| firmware_of(kind, http)).unwrap_or(Firmware::Unsupported)
+    }
+
+    /// What the machine can run, of which iPXE tells too.
+    pub(super) fn arch(self) -> Option<Arch> {
+        self.types().find_map(|kind| firmware_of(kind, false).or(firmware_of(kind, true))?.arch())
+    }
+
+    /// Its types, in option 93 and then in its vendor class.
+    fn types(self) -> impl Iterator<Item = u16> {
+        let listed = self.architecture.unwrap_or_default().chunks_exact(2);
         listed
-            .chain(named_architecture(vendor))
-            .find_map(|kind| firmware_of(kind, http))
-            .unwrap_or(Firmware::Unsupported)
+            .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+            .chain(named_architecture(self.vendor.unwrap_or_default()))
     }
 }
 

@@ -12,8 +12,8 @@ use super::link::{Applicant, Link};
 use super::probes::{Probe, Probes};
 use super::reply::{self, Parameters};
 use super::{
-    Config, Destination, Ignored, LeaseRecord, LeaseState, NotTakenOver, Refusal, Reply, ReplyKind, Request,
-    RequestKind, Subnet, Verdict,
+    Class, Config, Destination, Ignored, LeaseRecord, LeaseState, NotTakenOver, Refusal, Reply, ReplyKind, Request,
+    RequestKind, Subnet, Verdict, class,
 };
 use crate::boot::Profiles;
 
@@ -346,6 +346,7 @@ impl Engine {
             destination: destination(ReplyKind::Ack, request, place, None),
             commit: None,
             event: None,
+            class: None,
             probe: None,
         })))
     }
@@ -361,6 +362,10 @@ impl Engine {
     fn classes(&self, request: &Request) -> Vec<usize> {
         let classes = self.config.classes.iter().enumerate();
         classes.filter(|(_, class)| class.members.selects(request)).map(|(at, _)| at).collect()
+    }
+
+    fn classes_of(&self, asker: Asker<'_>) -> Vec<&Class> {
+        asker.classes.iter().map(|class| &self.config.classes[*class]).collect()
     }
 
     /// How long a client of these classes may use the address.
@@ -386,6 +391,7 @@ impl Engine {
             destination: destination(kind, request, place, Some(address)),
             commit,
             event: is_told.then_some((mac, what)),
+            class: is_told.then(|| class::membership(&self.classes_of(asker), request)).flatten(),
             probe: is_probed.then_some(address),
         }))
     }
@@ -401,16 +407,17 @@ impl Engine {
             destination: destination(ReplyKind::Nak, request, place, None),
             commit: None,
             event: Some((mac, What::Nak { address: address.into(), reason: reason.to_string() })),
+            class: None,
             probe: None,
         }))
     }
 
     /// What a client is told with this address, which it is given, or has from elsewhere.
     fn parameters<'a>(&'a self, asker: Asker<'a>, address: Ipv4Addr, is_given: bool) -> Parameters<'a> {
-        let Asker { request, place, classes } = asker;
+        let Asker { request, place, .. } = asker;
         let machine = self.inventory.by_mac(request.mac());
         let subnet = self.links[place].subnet_of(address);
-        let classes: Vec<_> = classes.iter().map(|class| &self.config.classes[*class]).collect();
+        let classes = self.classes_of(asker);
         // RFC 2132 §9.2 counts in 32 bits, and RFC 2131 §3.3 takes the greatest value for eternity.
         let seconds = self.lease(place, address, asker.classes).as_secs().min(u64::from(u32::MAX - 1)) as u32;
         let source = Source { server: self.config.server, base: self.config.base, profiles: &self.profiles };

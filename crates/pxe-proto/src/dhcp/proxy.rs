@@ -14,7 +14,7 @@ use std::sync::Arc;
 use lab_model::{Inventory, Ipv4Net, MacAddr, What};
 
 use super::boot_file::{BootFile, Source};
-use super::{Class, Destination, Ignored, Reply, ReplyKind, Request, RequestKind, reply};
+use super::{Class, Destination, Ignored, Reply, ReplyKind, Request, RequestKind, class, reply};
 use crate::boot::{BaseUrl, Profiles};
 
 /// Says what clients of this link boot.
@@ -122,7 +122,8 @@ impl Proxy {
     /// Answers who looks for servers.
     fn offer(&self, request: &Request) -> Result<ProxyAction, Ignored> {
         let (mac, firmware) = (request.mac(), request.firmware());
-        let boot = self.boot_file(request)?;
+        let classes = self.classes(request);
+        let boot = self.boot_file(request, &classes)?;
         Ok(ProxyAction::Reply(Box::new(Reply {
             kind: ReplyKind::Offer,
             mac,
@@ -133,6 +134,7 @@ impl Proxy {
             commit: None,
             probe: None,
             event: Some((mac, What::Directed { firmware })),
+            class: class::membership(&classes, request),
         })))
     }
 
@@ -148,7 +150,8 @@ impl Proxy {
         if let Some(other) = request.server.filter(|server| *server != own.address()) {
             return Err(Ignored::OtherServer(other));
         }
-        let boot = self.boot_file(request)?;
+        let classes = self.classes(request);
+        let boot = self.boot_file(request, &classes)?;
         Ok(ProxyAction::Reply(Box::new(Reply {
             kind: ReplyKind::Ack,
             mac,
@@ -159,6 +162,7 @@ impl Proxy {
             commit: None,
             probe: None,
             event: Some((mac, What::Elsewhere { address: address.into(), firmware, server: None })),
+            class: class::membership(&classes, request),
         })))
     }
 
@@ -176,11 +180,16 @@ impl Proxy {
 
     /// Whether the client's boot is any of ours: a network may have many clients that are not.
     fn is_followed(&self, request: &Request) -> bool {
-        self.inventory.by_mac(request.mac()).is_some() || self.boot_file(request).is_ok()
+        self.inventory.by_mac(request.mac()).is_some() || self.boot_file(request, &self.classes(request)).is_ok()
+    }
+
+    /// The classes that the client is of, in their order.
+    fn classes(&self, request: &Request) -> Vec<&Class> {
+        self.config.classes.iter().filter(|class| class.members.selects(request)).collect()
     }
 
     /// What a network boot client that is answered is to boot.
-    fn boot_file(&self, request: &Request) -> Result<BootFile, Ignored> {
+    fn boot_file(&self, request: &Request, classes: &[&Class]) -> Result<BootFile, Ignored> {
         let mac = request.mac();
         if !request.firmware().boots_from_the_network() {
             return Err(Ignored::AddressesElsewhere);
@@ -189,9 +198,8 @@ impl Proxy {
         if machine.is_none() && self.config.audience == Audience::Known {
             return Err(Ignored::Stranger(mac));
         }
-        let classes: Vec<_> = self.config.classes.iter().filter(|class| class.members.selects(request)).collect();
         let source = Source { server: self.config.server.address(), base: self.config.base, profiles: &self.profiles };
-        match source.boot_file(request, machine.map(Arc::as_ref), &classes) {
+        match source.boot_file(request, machine.map(Arc::as_ref), classes) {
             BootFile::None => Err(Ignored::NothingToBoot(mac)),
             boot @ (BootFile::Tftp { .. } | BootFile::Http { .. } | BootFile::Script { .. }) => Ok(boot),
         }

@@ -29,6 +29,8 @@ pub struct Reply {
     pub commit: Option<LeaseRecord>,
     /// What it means for the machine's boot. A lease that is only prolonged means nothing.
     pub event: Option<(MacAddr, What)>,
+    /// What comes after that event: the class that says what the machine boots, where one does.
+    pub class: Option<What>,
     /// The address that the link is to be asked about meanwhile, as for [`super::Action::Probe`]: it is the client's by reservation,
     /// so it is offered at once.
     pub probe: Option<Ipv4Addr>,

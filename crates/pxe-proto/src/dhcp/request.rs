@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use lab_model::{Firmware, MacAddr, MachineName};
+use lab_model::{Arch, Firmware, MacAddr, MachineName};
 
 use super::client::Classes;
 use super::options::code;
@@ -78,12 +78,7 @@ impl Request {
             Some([8]) => RequestKind::Inform,
             Some(_) | None => return Err(Ignored::NoMessageType),
         };
-        let firmware = Classes {
-            vendor: options.get(code::VENDOR_CLASS),
-            user: options.get(code::USER_CLASS),
-            architecture: options.get(code::ARCHITECTURE),
-        }
-        .firmware();
+        let firmware = classes(&options).firmware();
         let identifier = options.get(code::CLIENT_ID).filter(|id| !id.is_empty()).map(<[u8]>::to_vec);
         Ok(Self {
             kind,
@@ -115,6 +110,11 @@ impl Request {
     /// What asks.
     pub fn firmware(&self) -> Firmware {
         self.client.firmware
+    }
+
+    /// What the machine's processor executes, where it says so.
+    pub(super) fn arch(&self) -> Option<Arch> {
+        classes(&self.options).arch()
     }
 
     /// The relay agent's address (`giaddr`); 0.0.0.0 where the message came straight from the client.
@@ -154,6 +154,15 @@ impl Request {
     /// Whether the client cannot receive unicast before it is configured.
     pub(super) fn wants_broadcast(&self) -> bool {
         self.flags & BROADCAST != 0
+    }
+}
+
+/// What the client says of itself.
+fn classes(options: &Received) -> Classes<'_> {
+    Classes {
+        vendor: options.get(code::VENDOR_CLASS),
+        user: options.get(code::USER_CLASS),
+        architecture: options.get(code::ARCHITECTURE),
     }
 }
 

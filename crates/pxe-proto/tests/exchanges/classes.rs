@@ -1,9 +1,11 @@
 //! Options of a configuration, and classes of clients.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use lab_model::MacAddr;
-use pxe_proto::dhcp::{Class, ClassBoot, Config, Ignored, Patterns, ReplyKind, Selector, Settings};
+use lab_model::{Arch, MacAddr, What};
+use pxe_proto::boot::Profiles;
+use pxe_proto::dhcp::{Action, Class, ClassBoot, Config, Ignored, Patterns, ReplyKind, Selector, Settings};
 
 use crate::answer::Answer;
 use crate::lan::{LEASE, Lan, config, host, machines};
@@ -160,6 +162,39 @@ fn a_class_boots_what_it_says_from_where_it_says() {
     assert_eq!(booted(&system), (none, String::new(), None, None, None), "it has booted already");
     let long = "a".repeat(200);
     assert_eq!(booted(&answer(file(&long, None), firmware())).1, "", "no room for it and its end");
+}
+
+#[test]
+fn the_class_that_has_a_profile_is_told_for_the_rest_of_the_boot() {
+    let members = Selector { vendor_class: patterns("'PXEClient*'"), ..Selector::default() };
+    let boards = Class { name: "boards".to_owned(), profile: "rescue".parse().ok(), members, ..Class::default() };
+    let plain = Class { name: "plain".to_owned(), ..everybody() };
+    let all = Class { name: "all".to_owned(), profile: "disk".parse().ok(), ..everybody() };
+    let mut lan = Lan::new(Config { classes: vec![plain, boards, all], ..config() }, machines(&[]));
+    let mut class = |packet: Packet| match lan.send(&packet.bytes()) {
+        Action::Reply(reply) => reply.class,
+        other => panic!("{other:?}"),
+    };
+    let told = |name: &str, arch| Some(What::Class { name: name.to_owned(), arch });
+    let pxe = |kind| Packet::new(kind, mac(1)).option(60, BIOS).option(93, &[0, 0]);
+    let ipxe = Packet::new(DISCOVER, mac(2)).option(77, b"iPXE").option(93, &[0, 11]);
+
+    assert_eq!(class(pxe(DISCOVER)), told("boards", Some(Arch::X86_64)));
+    assert_eq!(class(ipxe), told("all", Some(Arch::Aarch64)));
+    assert_eq!(class(Packet::new(DISCOVER, mac(3))), None, "it has booted already");
+}
+
+#[test]
+fn a_class_whose_profile_is_the_disk_has_nothing_to_load() {
+    let all = Class { name: "all".to_owned(), profile: "disk".parse().ok(), ..everybody() };
+    let mut lan = Lan::new(Config { classes: vec![all], ..config() }, machines(&[]));
+    let files = [("profile.toml".to_owned(), "kind = 'local'".to_owned())].into();
+    let profiles = [("disk".parse().expect("a name"), files)].into();
+    lan.engine.set_profiles(Arc::new(Profiles::build(profiles, &Profiles::default())));
+
+    let answer = lan.answer(&Packet::new(DISCOVER, mac(1)).option(60, BIOS).option(93, &[0, 0]));
+
+    assert_eq!((answer.next_server, answer.file.as_str()), (Ipv4Addr::UNSPECIFIED, ""));
 }
 
 #[test]

@@ -77,6 +77,7 @@ fn words(what: &What) -> String {
         What::Offer { address, .. } => format!("is offered {address}"),
         What::Ack { address, firmware } => format!("has {address}, as {}", name(firmware)),
         What::Directed { .. } => "is told what to boot; another server gives addresses".to_owned(),
+        What::Class { name, .. } => format!("is of the class `{name}`"),
         What::Elsewhere { address, firmware, server } => {
             let server = server.map_or_else(|| "another server".to_owned(), |server| server.to_string());
             format!("takes {address} from {server}, as {}", name(firmware))
