@@ -284,6 +284,7 @@ impl Store {
             | Invalid::ServersAddress(_)
             | Invalid::Ipv6(_)
             | Invalid::SshKey(_)
+            | Invalid::Uuid(_)
             | Invalid::Disk(_) => failure,
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Arch, CloudInit, Document, ImageName, MacAddr, MachineName, Once, ProfileName};
+use crate::{Arch, CloudInit, Document, ImageName, MacAddr, MachineName, Once, ProfileName, Uuid};
 
 /// A machine as written; every value has its type, but nothing has been checked against the network or other machines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Definition {
     pub arch: Arch,
     /// Its hardware address on the lab network.
     pub mac: MacAddr,
+    /// Its UUID, by which its DHCPv6 clients are known that show no hardware address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<Uuid>,
     /// Its IPv4 address on the lab network, with or without a prefix length (`10.77.0.10/24`); empty or absent: from the pool.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ip: String,
@@ -147,6 +150,7 @@ impl Definition {
             role: Role::default(),
             arch,
             mac,
+            uuid: None,
             ip: String::new(),
             subnet: String::new(),
             ipv6: String::new(),

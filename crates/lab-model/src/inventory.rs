@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::machine::Invalid;
-use crate::{Definition, Format, MacAddr, Machine, MachineName, MalformedDefinition, Networks};
+use crate::{Definition, Format, MacAddr, Machine, MachineName, MalformedDefinition, Networks, Uuid};
 
 /// The machines that the lab's definition files describe. It is built whole, never changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub struct Inventory {
     by_mac: BTreeMap<MacAddr, Arc<Machine>>,
     by_address: BTreeMap<Ipv4Addr, Arc<Machine>>,
     by_ipv6: BTreeMap<Ipv6Addr, Arc<Machine>>,
+    by_uuid: BTreeMap<Uuid, Arc<Machine>>,
     problems: Vec<Problem>,
 }
 
@@ -54,7 +55,7 @@ pub enum Reason {
     /// Another file claims the same.
     #[error("{key}: {value} belongs to {other} already: each machine needs its own")]
     Conflict {
-        /// `name`, `mac`, `ip` or `ipv6`.
+        /// `name`, `mac`, `uuid`, `ip` or `ipv6`.
         key: &'static str,
         /// What both claim.
         value: String,
@@ -122,6 +123,11 @@ impl Inventory {
         self.by_ipv6.get(&address)
     }
 
+    /// The machine with this UUID.
+    pub fn by_uuid(&self, uuid: Uuid) -> Option<&Arc<Machine>> {
+        self.by_uuid.get(&uuid)
+    }
+
     /// The definition files that are not in force as they stand, by file name.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
@@ -134,6 +140,9 @@ impl Inventory {
         self.by_file.insert(file.to_owned(), machine.clone());
         self.by_name.insert(machine.name.clone(), machine.clone());
         self.by_mac.insert(machine.mac, machine.clone());
+        if let Some(uuid) = machine.uuid {
+            self.by_uuid.insert(uuid, machine.clone());
+        }
         if let Some(address) = machine.ipv6 {
             self.by_ipv6.insert(address, machine.clone());
         }
@@ -154,6 +163,11 @@ impl Inventory {
         let claims = [
             ("name", machine.name.to_string(), self.by_name.get(&machine.name)),
             ("mac", machine.mac.to_string(), self.by_mac.get(&machine.mac)),
+            (
+                "uuid",
+                machine.uuid.map(|uuid| uuid.to_string()).unwrap_or_default(),
+                machine.uuid.and_then(|uuid| self.by_uuid.get(&uuid)),
+            ),
             (
                 "ip",
                 machine.address.map(|address| address.to_string()).unwrap_or_default(),

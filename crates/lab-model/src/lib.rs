@@ -28,6 +28,7 @@ mod network6;
 mod networks;
 mod once;
 mod status;
+mod uuid;
 
 pub use arch::{Arch, NotArch};
 pub use chunk::{
@@ -58,3 +59,4 @@ pub use status::{
     BootReport, Configuration, DnsCounts, DnsHealth, Health, LabStatus, MachineReport, MachineStatus, NameServerHealth,
     ReachedStage,
 };
+pub use uuid::{NotUuid, Uuid};

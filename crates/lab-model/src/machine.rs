@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::definition::{AfterInstall, Definition, Role};
-use crate::{Arch, CloudInit, DiskName, ImageName, MacAddr, MachineName, Networks, NotDiskName, Once, ProfileName};
+use crate::{
+    Arch, CloudInit, DiskName, ImageName, MacAddr, MachineName, Networks, NotDiskName, Once, ProfileName, Uuid,
+};
 
 /// A machine of the lab. Whoever holds one need not check it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Machine {
     pub arch: Arch,
     /// Its hardware address on the lab network.
     pub mac: MacAddr,
+    /// The UUID that its maker gave it, where the definition says it.
+    pub uuid: Option<Uuid>,
     /// The address reserved for it, on one of the lab's networks; `None`: from a pool.
     pub address: Option<Ipv4Addr>,
     /// Its IPv6 address.
@@ -52,6 +56,9 @@ pub enum Invalid {
     /// No single interface can have this hardware address.
     #[error("mac: {0} is not the address of one interface: expected neither zeros nor a multicast address")]
     Mac(MacAddr),
+    /// No machine can be told from others by this UUID.
+    #[error("uuid: {0} is what boards have that nobody gave one: leave it out")]
+    Uuid(Uuid),
     /// Not an IPv4 address.
     #[error("ip: `{0}` is not an IPv4 address: expected a form such as `10.77.0.10` or `10.77.0.10/24`")]
     Ip(String),
@@ -89,6 +96,9 @@ impl Machine {
         if !definition.mac.is_unicast() {
             return Err(Invalid::Mac(definition.mac));
         }
+        if let Some(uuid) = definition.uuid.filter(|uuid| !uuid.is_set()) {
+            return Err(Invalid::Uuid(uuid));
+        }
         let address = parse_address(&definition.ip, 32).ok_or_else(|| Invalid::Ip(definition.ip.clone()))?;
         if let Some(address) = address.filter(|_| definition.role == Role::Target) {
             let networks = networks.into();
@@ -114,6 +124,7 @@ impl Machine {
             role: definition.role,
             arch: definition.arch,
             mac: definition.mac,
+            uuid: definition.uuid,
             address,
             ipv6,
             network_boot: definition.pxeboot,

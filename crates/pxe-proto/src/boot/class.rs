@@ -53,6 +53,7 @@ fn stranger(mac: MacAddr, arch: Arch, profile: ProfileName) -> Machine {
         role: Role::Target,
         arch,
         mac,
+        uuid: None,
         address: None,
         ipv6: None,
         network_boot: true,

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use lab_model::{Firmware, MacAddr};
+use lab_model::{Firmware, Inventory, MacAddr, Uuid};
 
 /// A client: one machine's interface, and the program that speaks for it at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,21 @@ pub(super) fn identify(duid: &[u8], sender: Ipv6Addr, seen: Option<MacAddr>) -> 
         Some(mac) => (mac, true),
         None => (stand_in(duid), false),
     }
+}
+
+impl Client {
+    /// The machine that the client is, of those whose UUID the inventory has; only who shows no hardware address is looked for there.
+    pub(super) fn known_to(&self, inventory: &Inventory, duid: &[u8]) -> Option<Self> {
+        let uuids = uuids(duid).filter(|_| !self.shows_hardware)?;
+        let machine = uuids.into_iter().find_map(|uuid| inventory.by_uuid(uuid))?;
+        Some(Self { mac: machine.mac, shows_hardware: true, ..self.clone() })
+    }
+}
+
+/// The UUID in a DUID that has one (RFC 6355 §4), which is in the order of the network; in that of SMBIOS as EDK2 writes it.
+fn uuids(duid: &[u8]) -> Option<[Uuid; 2]> {
+    let bytes: [u8; 16] = duid.strip_prefix(&[0, 4])?.try_into().ok()?;
+    Some([Uuid::new(bytes), Uuid::of_smbios(bytes)])
 }
 
 /// Who a client with this DUID is to a server that remembers no more of it, perhaps with the hardware address that was seen.

@@ -61,6 +61,7 @@ impl Engine {
     /// Decides what is done about a request that arrived `now`.
     pub fn handle(&mut self, request: &Request, now: SystemTime) -> Action {
         self.leases.advance(now.into());
+        let request = &request.known_to(&self.inventory);
         match self.decide(request) {
             Ok(reply) => Action::Reply(Box::new(reply)),
             Err(reason) => Action::Ignore(reason),

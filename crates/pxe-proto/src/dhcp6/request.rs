@@ -1,8 +1,9 @@
 //! A client's message, as far as the answer depends on it.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use lab_model::{Firmware, MacAddr};
+use lab_model::{Firmware, Inventory, MacAddr};
 
 use super::Ignored;
 use super::client::{self, Client, LONGEST_DUID};
@@ -121,6 +122,14 @@ impl Request {
     /// Whether the message came through relay agents: then the answer goes to the nearest one's port.
     pub fn is_relayed(&self) -> bool {
         !self.relays.is_empty()
+    }
+
+    /// The request of a machine that the inventory knows by what the client says of itself.
+    pub(super) fn known_to(&self, inventory: &Inventory) -> Cow<'_, Self> {
+        match self.client.known_to(inventory, &self.duid) {
+            Some(client) => Cow::Owned(Self { client, ..self.clone() }),
+            None => Cow::Borrowed(self),
+        }
     }
 
     /// The link that the client is on, as the relay nearest to it has it; `None` where no relay says (RFC 8415 §13.1).

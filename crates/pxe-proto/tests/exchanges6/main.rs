@@ -14,3 +14,4 @@ mod leases;
 mod packet;
 mod promises;
 mod relays;
+mod uuids;
