@@ -1,6 +1,6 @@
 //! The lease journal: who has which address, on disk before the machine hears of it.
 //!
-//! A thread of its own writes it (`keeper`); what waits for that is in [`Promises`]. People read it by `list` and `export`, and bring
+//! `keeper` says who writes it; what waits for that is in [`Promises`]. People read it by `list` and `export`, and bring
 //! leases of other servers into it by `import`, which work on what a server of the same configuration would start with (`book`).
 //!
 //! A text file of one lease a line, each behind the CRC-32 of what follows: `5d41402a {"mac":…}`. A later line replaces
@@ -99,6 +99,11 @@ impl Leases {
         written
     }
 
+    /// What [`Leases::append`] promises.
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
+    }
+
     /// Whether the file has become so long that [`Leases::rewrite`] is worth it.
     pub(crate) fn is_crowded(&self) -> bool {
         self.length > self.crowded
@@ -115,7 +120,15 @@ impl Leases {
         let lines = lines(leases);
         let length = lines.len() as u64;
         self.crowded = SHORT.max(length * 4);
-        if length * 2 > self.length { Ok(()) } else { self.replace(&lines) }
+        if length * 2 > self.length {
+            return Ok(());
+        }
+        let replaced = self.replace(&lines);
+        if replaced.is_err() {
+            // A disk that refuses is asked again some time, and not for every lease.
+            self.crowded = self.crowded.max(self.length * 2);
+        }
+        replaced
     }
 
     /// As [`Leases::rewrite`], however long the journal is.

@@ -1,4 +1,4 @@
-//! What may be done only once its lease is on disk: group commit.
+//! What may be done only once its lease is written: group commit.
 //!
 //! While the disk works on one lot, the next one gathers, and is written with one wait as soon as the disk is free. So the rate
 //! of promises grows with the load instead of being one lot for each turn of the disk with an idle processor in between, and a
@@ -54,17 +54,22 @@ impl<A: Clone + Serialize + Send + 'static, P> Promises<A, P> {
         self.gathered.promises.push(promise);
     }
 
-    /// Has what gathered written, unless the disk still works on what gathered before. `all` is asked for every lease that
-    /// counts where the journal has become long.
+    /// Has what gathered written, unless something is under way. `all` is asked for every lease that counts where the journal has
+    /// become long: then it is made shorter first.
     pub(crate) fn write(&mut self, all: impl FnOnce() -> Vec<LeaseRecord<A>>) {
-        if self.keeper.is_busy() || self.gathered.leases.is_empty() {
+        if self.keeper.is_busy() {
             return;
         }
-        self.under_way = std::mem::take(&mut self.gathered);
-        self.keeper.begin(self.under_way.leases.clone(), all);
+        if self.keeper.is_crowded() {
+            self.keeper.shorten(all());
+        } else if !self.gathered.leases.is_empty() {
+            self.under_way = std::mem::take(&mut self.gathered);
+            self.keeper.append(&self.under_way.leases);
+        }
     }
 
-    /// Waits until what is being written is on disk, for ever where that is nothing. Who stops waiting may wait again.
+    /// Waits until what is under way is done, for ever where that is nothing: what was written can be promised then, if anything
+    /// was. Who stops waiting may wait again.
     ///
     /// # Errors
     /// The disk refuses, and nothing of it is promised: how many leases it was about, and why.
@@ -87,6 +92,7 @@ impl<A: Clone + Serialize + Send + 'static, P> Promises<A, P> {
 mod tests {
     use std::fs::File;
     use std::net::Ipv4Addr;
+    use std::path::Path;
 
     use futures_util::FutureExt;
     use lab_model::MacAddr;
@@ -95,14 +101,13 @@ mod tests {
     use super::*;
     use crate::config::Durability;
     use crate::leases::Leases;
+    use crate::leases::keeper::Orders;
 
     #[test]
     fn what_gathers_while_the_disk_works_is_written_with_one_wait() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("leases");
-        let (mut disk, _) = Leases::open::<Ipv4Addr>(&path, Durability::Synced).expect("a journal");
-        let (keeper, mut work) = Keeper::pair(false);
-        let mut waiting = Promises::new(keeper);
+        let (mut waiting, mut orders) = waiting(&path);
         let kept = || Leases::open::<Ipv4Addr>(&path, Durability::Synced).expect("the journal").1;
 
         waiting.add(lease(1), "first");
@@ -114,12 +119,12 @@ mod tests {
 
         assert!(waiting.have_room());
         assert!(waiting.written().now_or_never().is_none(), "nothing is promised before it is written");
-        work.carry_out(&mut disk).expect("an order");
+        orders.next().expect("an order").carry_out();
         assert_eq!(promised(&mut waiting), ["first"]);
         assert_eq!(kept(), [lease(1)]);
         assert!(waiting.written().now_or_never().is_none(), "nothing is under way");
         waiting.write(Vec::new);
-        work.carry_out(&mut disk).expect("an order");
+        orders.next().expect("an order").carry_out();
         assert_eq!(promised(&mut waiting), ["second", "third"]);
         assert_eq!(kept(), [lease(1), lease(2), lease(3)]);
     }
@@ -128,20 +133,20 @@ mod tests {
     fn what_the_disk_refuses_is_not_promised_and_holds_nothing_else_up() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("leases");
-        let (mut disk, _) = Leases::open::<Ipv4Addr>(&path, Durability::Synced).expect("a journal");
-        let (keeper, mut work) = Keeper::pair(false);
-        let mut waiting = Promises::new(keeper);
+        let (mut waiting, mut orders) = waiting(&path);
 
         waiting.add(lease(1), "first");
         waiting.write(Vec::new);
+        let mut order = orders.next().expect("an order");
         let read_only = File::open(&path).expect("the journal, to read");
-        let writable = std::mem::replace(&mut disk.file, read_only);
-        work.carry_out(&mut disk).expect("an order");
-        disk.file = writable;
+        let writable = std::mem::replace(&mut order.journal.file, read_only);
+        order.carry_out();
         let (leases, _) = waiting.written().now_or_never().expect("an answer").expect_err("read-only");
         waiting.add(lease(2), "second");
         waiting.write(Vec::new);
-        work.carry_out(&mut disk).expect("an order");
+        let mut order = orders.next().expect("an order");
+        order.journal.file = writable;
+        order.carry_out();
 
         assert_eq!(leases, 1);
         assert_eq!(promised(&mut waiting), ["second"]);
@@ -149,14 +154,20 @@ mod tests {
 
     #[test]
     fn no_more_gather_than_there_is_room_for() {
-        let (keeper, _work) = Keeper::pair(false);
-        let mut waiting = Promises::new(keeper);
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut waiting, _orders) = waiting::<()>(&folder.path().join("leases"));
 
         while waiting.have_room() {
             waiting.add(lease(1), ());
         }
 
         assert_eq!(waiting.gathered.promises.len(), ROOM);
+    }
+
+    fn waiting<P>(path: &Path) -> (Promises<Ipv4Addr, P>, Orders<Ipv4Addr>) {
+        let (journal, _) = Leases::open::<Ipv4Addr>(path, Durability::Synced).expect("a journal");
+        let (keeper, orders) = Keeper::pair(journal);
+        (Promises::new(keeper), orders)
     }
 
     fn promised(waiting: &mut Promises<Ipv4Addr, &'static str>) -> Vec<&'static str> {
