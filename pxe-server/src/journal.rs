@@ -48,7 +48,7 @@ struct Files {
 }
 
 /// How many events wait for the writer before new ones are dropped.
-const QUEUE: usize = 1024;
+const QUEUE: usize = 4096;
 /// How many events a follower may be behind before it misses some.
 const FOLLOWER_QUEUE: usize = 1024;
 /// How long a file gets before it becomes the old one: two of them are kept.
@@ -59,7 +59,7 @@ const STRANGERS_FILE_BYTES: u64 = 256 << 10;
 const STRANGERS: &str = "strangers.jsonl";
 /// How long the writer rests after a write: an event by itself is written at once, many have one write, and services are not held up
 /// by waking it for each. The queue has room for what comes meanwhile.
-const REST: Duration = Duration::from_millis(5);
+const REST: Duration = Duration::from_millis(20);
 /// How long a disk that refused is left alone, where no new event asks for it.
 const RETRY: Duration = Duration::from_secs(5);
 

@@ -1,6 +1,6 @@
 //! What a machine's boot events add up to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -11,11 +11,16 @@ use super::Handover;
 
 /// Every machine that was seen lately, and how its boots went. Its memory is bounded, whatever the network sends.
 ///
-/// A clone is a snapshot: it costs one pointer for each machine.
+/// A clone is a snapshot: it costs a few words for each machine.
 #[derive(Clone, Debug, Default)]
 pub struct Timelines {
     by_mac: BTreeMap<MacAddr, Arc<Timeline>>,
+    /// The same machines, the one that is forgotten next first.
+    by_staleness: BTreeSet<Staleness>,
 }
+
+/// Whether a machine is defined, when it was last heard of, and which it is.
+type Staleness = (bool, Option<Timestamp>, MacAddr);
 
 /// The latest boots of one machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,10 +85,15 @@ const OF_A_STRANGER: Memory = Memory { attempts: 1, events: 16 };
 impl Timelines {
     /// Adds what happened.
     pub fn record(&mut self, event: &Event) {
-        if !self.by_mac.contains_key(&event.mac) && self.by_mac.len() >= MACHINES {
-            self.forget_the_stalest();
+        let mac = event.mac;
+        match self.by_mac.get(&mac) {
+            Some(known) => drop(self.by_staleness.remove(&known.staleness(mac))),
+            None if self.by_mac.len() >= MACHINES => self.forget_the_stalest(),
+            None => {}
         }
-        Arc::make_mut(self.by_mac.entry(event.mac).or_default()).record(event);
+        let timeline = Arc::make_mut(self.by_mac.entry(mac).or_default());
+        timeline.record(event);
+        self.by_staleness.insert(timeline.staleness(mac));
     }
 
     /// The machine with this hardware address, if it was seen.
@@ -97,9 +107,7 @@ impl Timelines {
     }
 
     fn forget_the_stalest(&mut self) {
-        let rank = |timeline: &Timeline| (timeline.defined, timeline.latest().map(|attempt| attempt.latest));
-        let stalest = self.by_mac.iter().min_by_key(|(_, timeline)| rank(timeline)).map(|(mac, _)| *mac);
-        if let Some(mac) = stalest {
+        if let Some((_, _, mac)) = self.by_staleness.pop_first() {
             self.by_mac.remove(&mac);
         }
     }
@@ -144,6 +152,10 @@ impl Timeline {
     /// The IPv6 address that the machine was given last.
     pub fn ipv6(&self) -> Option<Ipv6Addr> {
         self.ipv6
+    }
+
+    fn staleness(&self, mac: MacAddr) -> Staleness {
+        (self.defined, self.latest().map(|attempt| attempt.latest), mac)
     }
 
     fn record(&mut self, event: &Event) {
@@ -491,7 +503,24 @@ mod tests {
         }
 
         assert!(timelines.of(MAC).is_some());
-        assert_eq!(timelines.by_mac.len(), MACHINES);
+        assert_eq!((timelines.by_mac.len(), timelines.by_staleness.len()), (MACHINES, MACHINES));
+    }
+
+    #[test]
+    fn whoever_is_heard_of_again_is_not_forgotten_first() {
+        let mut timelines = Timelines::default();
+        let stranger = |number: u32, second| {
+            let [a, b, c, d] = number.to_be_bytes();
+            Event { machine: None, ..event(MacAddr::new([2, 0, a, b, c, d]), second, ack(Firmware::UefiX64)) }
+        };
+        let machines = MACHINES as u32;
+        (0..machines).for_each(|number| timelines.record(&stranger(number, number.into())));
+
+        timelines.record(&stranger(0, machines.into()));
+        timelines.record(&stranger(machines, machines.into()));
+
+        let remembered = |number| timelines.of(stranger(number, 0).mac).is_some();
+        assert_eq!([0, 1, 2, machines].map(remembered), [true, false, true, true]);
     }
 
     #[test]
