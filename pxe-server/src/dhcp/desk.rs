@@ -8,7 +8,7 @@ use lab_model::{Inventory, MacAddr, What};
 use pxe_proto::boot::Profiles;
 use pxe_proto::dhcp::{Action, Change, Engine, Ignored, LeaseRecord, Reply, ReplyKind, Request, Verdict};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::clients::Clients;
 use super::rivals::Rivals;
@@ -172,17 +172,23 @@ impl Desk {
         self.ignored.count(reason, sender);
     }
 
+    /// An exchange has one line, which says what came of it: the machine's timeline has its offer too.
     fn log(&self, reply: &Reply) {
-        let stage = match reply.kind {
-            ReplyKind::Offer => "offer",
-            ReplyKind::Ack => "ack",
-            ReplyKind::Nak => "nak",
-        };
-        let Reply { mac, address, firmware, destination, .. } = reply;
-        if let Some((_, What::Nak { reason, .. })) = &reply.event {
-            info!(machine = self.name(*mac), %mac, %address, ?firmware, stage, reason)
-        } else {
-            info!(machine = self.name(*mac), %mac, %address, ?firmware, stage, ?destination)
+        let Reply { kind, mac, address, firmware, destination, event, .. } = reply;
+        match (kind, event) {
+            (ReplyKind::Offer, _) => {
+                debug!(machine = self.name(*mac), %mac, %address, ?firmware, stage = "offer", ?destination);
+            }
+            (ReplyKind::Ack, _) => {
+                info!(machine = self.name(*mac), %mac, %address, ?firmware, stage = "ack", ?destination);
+            }
+            (ReplyKind::Nak, event) => {
+                let reason = event.as_ref().and_then(|(_, what)| match what {
+                    What::Nak { reason, .. } => Some(reason),
+                    _ => None,
+                });
+                info!(machine = self.name(*mac), %mac, %address, ?firmware, stage = "nak", reason);
+            }
         }
     }
 
