@@ -84,10 +84,11 @@ Examples:
 
 Privileges:
   CAP_NET_BIND_SERVICE   for ports below 1024
-  CAP_NET_ADMIN          to answer a machine that has no address yet; without it such answers are broadcast
-                         and for NAT, which does not start without it
-  The systemd unit grants both; for a program run by hand:
-  sudo setcap cap_net_bind_service,cap_net_admin+ep pxe-server
+  CAP_NET_RAW            for frames to a machine that has no address yet, to ask whether an address is in use, and for router
+                         advertisements; without it the first are broadcasts, and the others are left out
+  CAP_NET_ADMIN          for NAT, which does not start without it
+  The systemd unit grants them; for a program run by hand:
+  sudo setcap cap_net_bind_service,cap_net_admin,cap_net_raw+ep pxe-server
 
 On SIGHUP, and when the file changes, the configuration is read anew: all of it comes into force, or nothing, and what only a restart
 changes is said.

@@ -9,9 +9,9 @@ use std::fs;
 pub(crate) enum Capability {
     /// Ports below 1024.
     NetBindService,
-    /// The kernel's table of neighbours, nftables, and its switches for forwarding.
+    /// nftables, and the kernel's switches for forwarding.
     NetAdmin,
-    /// ICMPv6, for router advertisements, and ARP, to ask whether somebody has an address.
+    /// ICMPv6, for router advertisements, ARP, to ask whether somebody has an address, and frames to machines that have none yet.
     NetRaw,
 }
 

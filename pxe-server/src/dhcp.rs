@@ -12,6 +12,7 @@
 mod arp;
 mod clients;
 mod desk;
+mod ethernet;
 mod holders;
 mod link;
 mod prober;
@@ -34,7 +35,7 @@ pub(crate) use self::clients::Clients;
 pub(crate) use self::desk::Sources;
 use self::desk::{Batch, Caught, Decision, Desk};
 pub(crate) use self::holders::Holders;
-pub(crate) use self::link::Link;
+pub(crate) use self::link::{Frames, Link};
 pub(crate) use self::prober::Prober;
 pub(crate) use self::proxy::{ProxyServer, ProxySockets};
 pub(crate) use self::rivals::{Rivals, Standing, Watch};
@@ -103,7 +104,7 @@ impl Server {
                     match written {
                         Ok(kept) => {
                             clients.send_modify(|clients| kept.leases.iter().for_each(|lease| clients.note(lease)));
-                            deliver(kept.promises, &link, &journal).await;
+                            deliver(kept.promises, &link, &journal);
                         }
                         // The client asks again, and its lease is written again.
                         Err((leases, error)) => error!(%error, leases, "leases cannot be written: not confirmed"),
@@ -135,7 +136,7 @@ impl Server {
             if let Some(prober) = &mut prober {
                 probes.into_iter().for_each(|address| prober.ask(address));
             }
-            deliver(replies, &link, &journal).await;
+            deliver(replies, &link, &journal);
         }
         desk.say_what_was_ignored();
         waiting.close().await;
@@ -158,7 +159,7 @@ fn catch_up(desk: &mut Desk, clients: &watch::Sender<Clients>) {
 }
 
 /// Records and sends. First recorded: what a machine does next comes after it in the journal too.
-async fn deliver(decisions: Vec<Decision>, link: &Link, journal: &Journal) {
+fn deliver(decisions: Vec<Decision>, link: &Link, journal: &Journal) {
     for Decision { event, reply } in decisions {
         if let Some((mac, what)) = event {
             journal.record(mac, what);
@@ -167,7 +168,7 @@ async fn deliver(decisions: Vec<Decision>, link: &Link, journal: &Journal) {
             if let Some(class) = reply.class.take() {
                 journal.record(reply.mac, class);
             }
-            link.send(&reply).await;
+            link.send(&reply);
         }
     }
 }

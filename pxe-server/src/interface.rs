@@ -1,18 +1,17 @@
 //! The network interfaces of this machine, as the kernel has them (rtnetlink).
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use lab_model::{Ipv4Net, Ipv6Net, MacAddr};
+use lab_model::{Ipv4Net, Ipv6Net};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rtnetlink::packet_route::link::LinkAttribute;
-use rtnetlink::packet_route::neighbour::NeighbourState;
 use rtnetlink::{Handle, MulticastGroup, new_connection, new_multicast_connection};
 use tokio::time::interval;
 use tokio_util::task::AbortOnDropHandle;
@@ -103,22 +102,6 @@ impl Netlink {
             interface.lasting_ipv6 = interface.lasting_ipv6.or(network6.filter(|_| is_lasting(&message)));
         }
         Ok(interfaces)
-    }
-
-    /// Tells the kernel which hardware has `address`, so that a datagram reaches a client that cannot answer ARP yet.
-    ///
-    /// # Errors
-    /// The program lacks CAP_NET_ADMIN, or the interface is gone.
-    pub(crate) async fn introduce(
-        &self,
-        interface: u32,
-        address: Ipv4Addr,
-        mac: MacAddr,
-    ) -> Result<(), rtnetlink::Error> {
-        // Reachable, not permanent: the kernel forgets it by itself.
-        let request =
-            self.handle.neighbours().add(interface, address.into()).state(NeighbourState::Reachable).replace();
-        request.link_layer_address(&mac.bytes()).execute().await
     }
 }
 

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::capability::{Capability, REMEDY};
 use crate::config::{Config, Mode, TftpSection};
 use crate::daemon::Services;
-use crate::dhcp::{DhcpSocket, Link, Prober, ProxySockets};
+use crate::dhcp::{DhcpSocket, Frames, Link, Prober, ProxySockets};
 use crate::dhcp6::Dhcp6Socket;
 use crate::dns;
 use crate::interface::{Changes, Interface, Netlink};
@@ -139,7 +139,7 @@ impl Lan {
         let dhcp = match config.dhcp.mode {
             Mode::Server => {
                 let socket = DhcpSocket::bind(interface, server)?;
-                Dhcp::Server(link(socket, interface, netlink.clone()), prober(config, interface))
+                Dhcp::Server(Link::new(socket, frames(interface, server)), prober(config, interface))
             }
             Mode::ProxyKnown | Mode::ProxyAll => Dhcp::Proxy(ProxySockets::bind(interface, server)?),
         };
@@ -192,16 +192,20 @@ fn prober(config: &Config, interface: &Interface) -> Option<Prober> {
     }
 }
 
-/// What replies leave by to clients that may have no address yet.
-fn link(socket: DhcpSocket, interface: &Interface, netlink: Netlink) -> Link {
-    let introduces = Capability::NetAdmin.is_held();
-    if !introduces {
-        warn!(
-            "this process lacks {}: machines without an address are answered by broadcast; to change that, {REMEDY}",
-            Capability::NetAdmin
-        );
+/// What replies leave by to clients that have no address yet; that they cannot is no reason to serve nothing.
+fn frames(interface: &Interface, server: Ipv4Addr) -> Option<Frames> {
+    let broadcast = "machines without an address are answered by broadcast";
+    if !Capability::NetRaw.is_held() {
+        warn!("this process lacks {}: {broadcast}; to change that, {REMEDY}", Capability::NetRaw);
+        return None;
     }
-    Link::new(socket, introduces.then_some(netlink), interface)
+    match Frames::open(interface, server) {
+        Ok(frames) => Some(frames),
+        Err(error) => {
+            warn!("{broadcast}: {error:#}");
+            None
+        }
+    }
 }
 
 fn tftp_config(written: &TftpSection, server: IpAddr, interface: &Interface) -> tftp::Config {

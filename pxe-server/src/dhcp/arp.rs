@@ -6,14 +6,13 @@ use std::os::fd::AsRawFd as _;
 
 use anyhow::Context as _;
 use lab_model::MacAddr;
-use nix::ifaddrs::getifaddrs;
-use nix::libc::{AF_PACKET, ARPHRD_ETHER, ETH_P_ARP};
-use nix::sys::socket::{LinkAddr, MsgFlags, bind, recv, send};
+use nix::libc::ETH_P_ARP;
+use nix::sys::socket::{MsgFlags, recv, send};
 use pxe_proto::dhcp::arp::{self, Claim};
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::ethernet::{Ethernet, Hears};
 use crate::interface::Interface;
 
 /// Hears the ARP of the lab's interface, and asks there.
@@ -33,25 +32,8 @@ impl ArpSocket {
     /// # Errors
     /// The kernel refuses, or the interface is no Ethernet.
     pub(super) fn open(interface: &Interface) -> anyhow::Result<Self> {
-        // What the kernel itself says of the interface is what a packet socket is bound to (packet(7)); it names no protocol, so the
-        // socket keeps its own.
-        let link = getifaddrs()
-            .context("cannot list interfaces")?
-            .filter(|entry| entry.interface_name == interface.name)
-            .find_map(|entry| entry.address?.as_link_addr().copied())
-            .filter(|link| link.hatype() == ARPHRD_ETHER);
-        let own = link.as_ref().and_then(LinkAddr::addr).map(MacAddr::new);
-        let (Some(link), Some(own)) = (link, own) else {
-            anyhow::bail!("{} is no Ethernet", interface.name);
-        };
-        let open = || -> io::Result<UdpSocket> {
-            let protocol = Protocol::from(i32::from((ETH_P_ARP as u16).to_be()));
-            let socket = Socket::new(Domain::from(AF_PACKET), Type::RAW, Some(protocol))?;
-            socket.set_nonblocking(true)?;
-            bind(socket.as_raw_fd(), &link)?;
-            UdpSocket::from_std(socket.into())
-        };
-        Ok(Self { socket: open().context("cannot open a socket for ARP")?, own })
+        let Ethernet { socket, mac } = Ethernet::open(interface, Hears::Type(ETH_P_ARP as u16))?;
+        Ok(Self { socket: UdpSocket::from_std(socket.into()).context("cannot wait for ARP")?, own: mac })
     }
 
     /// Asks everyone on the link whether they have the address.

@@ -1,54 +1,65 @@
 //! The lab's interface, as replies leave by it.
 
-use std::io;
+use std::io::IoSlice;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use pxe_proto::dhcp::{Destination, Reply};
+use pxe_proto::dhcp::{Destination, FrameSender, Reply};
 use tracing::{debug, warn};
 
+use super::ethernet::{Ethernet, Hears};
 use super::socket::{DHCP_CLIENT, DHCP_SERVER, DhcpSocket};
-use crate::interface::{Interface, Netlink};
+use crate::interface::Interface;
 
-/// The socket, and the kernel's table of neighbours behind it.
+/// The socket that requests arrive at, and what replies leave by.
+///
+/// A client that has no address yet is sent a whole frame: it answers no ARP, and what is broadcast by UDP the kernel also hands to
+/// this machine itself. Whoever has an address is reached by UDP, by way of the kernel's routes.
 pub(crate) struct Link {
     pub(super) socket: DhcpSocket,
-    netlink: Option<Netlink>,
-    interface: u32,
+    frames: Option<Frames>,
+}
+
+/// Where frames leave.
+pub(crate) struct Frames {
+    ethernet: Ethernet,
+    sender: FrameSender,
+}
+
+impl Frames {
+    /// Leaves by this interface, as sent from `address`; needs CAP_NET_RAW.
+    ///
+    /// # Errors
+    /// The kernel refuses, or the interface is no Ethernet.
+    pub(crate) fn open(interface: &Interface, address: Ipv4Addr) -> anyhow::Result<Self> {
+        let ethernet = Ethernet::open(interface, Hears::Nothing)?;
+        let sender = FrameSender { mac: ethernet.mac, address };
+        Ok(Self { ethernet, sender })
+    }
 }
 
 impl Link {
-    /// `netlink` is where the kernel is told who has an address that nobody answers ARP for yet; `None` where it does not
-    /// let us.
-    pub(crate) fn new(socket: DhcpSocket, netlink: Option<Netlink>, interface: &Interface) -> Self {
-        Self { socket, netlink, interface: interface.index }
+    /// `frames` is `None` where the kernel does not let us: then clients without an address are answered by broadcast.
+    pub(crate) fn new(socket: DhcpSocket, frames: Option<Frames>) -> Self {
+        Self { socket, frames }
     }
 
     /// Sends a reply; what cannot be sent is logged, and the client asks again.
-    pub(super) async fn send(&self, reply: &Reply) {
-        let destination = self.destination(reply.destination).await;
-        if let Err(error) = self.socket.send(&reply.message, destination) {
-            warn!(mac = %reply.mac, %destination, %error, "a DHCP reply cannot be sent");
+    pub(super) fn send(&self, reply: &Reply) {
+        let Reply { mac, destination, message, .. } = reply;
+        let framed = self.frames.as_ref().and_then(|Frames { ethernet, sender }| {
+            let headers = sender.headers(*destination, message)?;
+            Some(ethernet.send(&[IoSlice::new(&headers), IoSlice::new(message)]))
+        });
+        match framed {
+            Some(Ok(())) => return,
+            // UDP divides what is too long for the interface.
+            Some(Err(error)) => debug!(%mac, ?destination, %error, "a DHCP reply cannot be sent as a frame"),
+            None => {}
         }
-    }
-
-    /// Where the datagram goes (RFC 2131 §4.1).
-    async fn destination(&self, destination: Destination) -> SocketAddrV4 {
-        if let Some(address) = address_of(destination) {
-            return address;
-        }
-        let everybody = SocketAddrV4::new(Ipv4Addr::BROADCAST, DHCP_CLIENT);
-        let Destination::Hardware { mac, address } = destination else { return everybody };
-        let known = match &self.netlink {
-            Some(netlink) => netlink.introduce(self.interface, address, mac).await.map_err(io::Error::other),
-            None => Err(io::ErrorKind::PermissionDenied.into()),
-        };
-        match known {
-            Ok(()) => SocketAddrV4::new(address, DHCP_CLIENT),
-            // RFC 2131 §4.1 allows it: the client sees a broadcast all the same.
-            Err(error) => {
-                debug!(%mac, %address, %error, "broadcast, because the kernel cannot be told who has the address");
-                everybody
-            }
+        // RFC 2131 §4.1 allows it: a client that could be reached alone sees a broadcast all the same.
+        let destination = address_of(*destination).unwrap_or(SocketAddrV4::new(Ipv4Addr::BROADCAST, DHCP_CLIENT));
+        if let Err(error) = self.socket.send(message, destination) {
+            warn!(%mac, %destination, %error, "a DHCP reply cannot be sent");
         }
     }
 }

@@ -22,7 +22,7 @@ fn an_address_is_confirmed_without_the_disk_where_that_is_asked_for() {
 /// What the server does, as the kernel sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// A DHCP message leaves.
+    /// A DHCP message leaves, as a frame in two parts.
     Sent,
     /// A lease is with the kernel.
     Written,
@@ -49,7 +49,7 @@ fn steps(durability: &str) -> Vec<Step> {
 fn step(line: &str) -> Option<Step> {
     let (_, call) = line.split_once(' ')?;
     let call = call.trim_start();
-    if call.starts_with("sendmsg(") && call.contains("sin_port=htons(68)") {
+    if call.starts_with("sendmsg(") && call.contains("msg_iovlen=2") {
         return Some(Step::Sent);
     }
     if call.starts_with("pwrite64(") && call.contains("mac") {
