@@ -33,6 +33,9 @@ struct Owner {
 /// In `/proc/net/tcp`, `st` of a socket that listens (the kernel's `TCP_LISTEN`).
 const TCP_LISTEN: &str = "0A";
 
+/// RFC 2131 §4.1: the server's port.
+const DHCP: u16 = 67;
+
 /// Turns a failed bind into what the person who started us can do about it.
 pub(crate) fn explain(error: io::Error, protocol: Protocol, port: u16) -> anyhow::Error {
     match error.kind() {
@@ -61,9 +64,12 @@ fn in_use(protocol: Protocol, port: u16) -> String {
 fn held(protocol: Protocol, port: u16, owner: Option<Owner>, user: Option<String>) -> String {
     match owner {
         Some(Owner { pid, program }) => {
-            format!("address in use: {protocol} port {port} is held by {program} (pid {pid}): stop it first")
+            let or_share = sharing(protocol, port, &program).map(|how| format!(", or {how}")).unwrap_or_default();
+            format!("address in use: {protocol} port {port} is held by {program} (pid {pid}): stop it first{or_share}")
         }
         None => {
+            let or_share = user.as_deref().and_then(|user| sharing(protocol, port, user));
+            let or_share = or_share.map(|how| format!("; {how}")).unwrap_or_default();
             let whose = user.map_or_else(String::new, |user| format!(" of user {user}"));
             let flag = match protocol {
                 Protocol::Udp => 'u',
@@ -71,9 +77,26 @@ fn held(protocol: Protocol, port: u16, owner: Option<Owner>, user: Option<String
             };
             format!(
                 "address in use: {protocol} port {port} is held by a process{whose} that we may not look at: \
-                 `sudo ss -ln{flag}p sport = :{port}` names it"
+                 `sudo ss -ln{flag}p sport = :{port}` names it{or_share}"
             )
         }
+    }
+}
+
+/// How the port can be shared with this program, which runs as a user of the same name, where that is known.
+///
+/// dnsmasq takes ports on all interfaces, whichever it answers on, unless it is told `bind-interfaces`. Then its DHCP is bound to its own interface
+/// if it has one alone, and shares the port otherwise, as is enough for ProxyDHCP.
+fn sharing(protocol: Protocol, port: u16, program: &str) -> Option<&'static str> {
+    match (program, protocol, port) {
+        ("dnsmasq", Protocol::Udp, DHCP) => Some(
+            "have it keep to an interface of its own with `interface` and `bind-interfaces` in its configuration; if it is to give the \
+             addresses here, it needs `bind-interfaces`, and this server `mode = \"proxy-known\"` in [dhcp]",
+        ),
+        ("dnsmasq", Protocol::Udp | Protocol::Tcp, _) => {
+            Some("have it keep to an interface of its own with `interface` and `bind-interfaces` in its configuration")
+        }
+        _ => None,
     }
 }
 
@@ -172,9 +195,10 @@ mod tests {
     #[test]
     fn an_owner_that_a_sandbox_hides_is_told_by_user_and_how_to_find_it() {
         assert_eq!(
-            held(Protocol::Udp, 67, None, Some("dnsmasq".to_owned())),
-            "address in use: UDP port 67 is held by a process of user dnsmasq that we may not look at: \
-             `sudo ss -lnup sport = :67` names it"
+            held(Protocol::Udp, 69, None, Some("dnsmasq".to_owned())),
+            "address in use: UDP port 69 is held by a process of user dnsmasq that we may not look at: \
+             `sudo ss -lnup sport = :69` names it; have it keep to an interface of its own with `interface` and `bind-interfaces` in its \
+             configuration"
         );
         assert_eq!(
             held(Protocol::Tcp, 80, None, None),

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use lab_tests::process::run;
-use lab_tests::{Namespace, SERVER};
+use lab_tests::{Dnsmasq, Namespace, SERVER};
 
 use crate::client::{http_get, tftp_read};
 use crate::server::{HTTP_ONLY, ON_THE_BRIDGE, Server, add_interface};
@@ -78,6 +78,21 @@ fn a_port_in_use_names_its_owner() {
         );
         assert!(server.log().contains(&own), "{}", server.log());
     }
+}
+
+#[test]
+fn a_dnsmasq_that_has_the_port_is_told_with_how_both_can_serve() {
+    let _namespace = Namespace::enter().unwrap();
+    let _other = Dnsmasq::here().unwrap();
+    let mut server = Server::configured(ON_THE_BRIDGE);
+
+    let status = server.fail();
+
+    assert_eq!(status.code(), Some(1));
+    let told = server.wait_for_log("error: address in use: UDP port 67 is held by dnsmasq (pid ");
+    assert!(told.contains("`bind-interfaces`") && told.contains("`mode = \"proxy-known\"` in [dhcp]"), "{told}");
+    server.configure(&format!("{ON_THE_BRIDGE}[dhcp]\nmode = 'proxy-known'\n"));
+    server.start();
 }
 
 #[test]
