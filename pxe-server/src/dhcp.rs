@@ -12,6 +12,7 @@
 mod arp;
 mod clients;
 mod desk;
+mod doubts;
 mod ethernet;
 mod holders;
 mod link;
@@ -34,6 +35,7 @@ use tracing::{error, warn};
 pub(crate) use self::clients::Clients;
 pub(crate) use self::desk::Sources;
 use self::desk::{Batch, Caught, Decision, Desk};
+pub(crate) use self::doubts::Doubts;
 pub(crate) use self::holders::Holders;
 pub(crate) use self::link::{Frames, Link};
 pub(crate) use self::prober::Prober;
@@ -76,6 +78,11 @@ impl Server {
     /// Has the owner told of other servers that machines choose.
     pub(crate) fn report_rivals(&mut self, rivals: Rivals) {
         self.desk.report_rivals(rivals);
+    }
+
+    /// The hosts that are not believed about addresses.
+    pub(crate) fn doubts(&self) -> Doubts {
+        self.desk.doubts()
     }
 
     /// Who has which address, now and later.

@@ -58,7 +58,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::health::About;
 pub(crate) use self::limits::Limits;
-use crate::dhcp::{Clients, Holders, Rivals};
+use crate::dhcp::{Clients, Doubts, Holders, Rivals};
 use crate::dhcp6::Clients6;
 use crate::dns;
 use crate::images::Catalogue;
@@ -93,6 +93,8 @@ pub(crate) struct State {
     pub(crate) names: Option<watch::Receiver<dns::Status>>,
     /// The other DHCP servers that were seen; nothing where nobody looks for them.
     pub(crate) rivals: Option<Rivals>,
+    /// The hosts that are not believed about addresses.
+    pub(crate) doubts: Doubts,
     /// What there is to know of the server itself.
     pub(crate) about: About,
     /// What requests may take up.

@@ -42,7 +42,8 @@ pub fn describe(what: &What) -> String {
         }
         What::Class { name, .. } => format!("is of the class `{name}`"),
         What::Nak { address, reason } => format!("is refused {address}: {reason}"),
-        What::Decline { address } => format!("found {address} in use"),
+        What::Decline { address, holder: Some(holder) } => format!("does not get {address}, which {holder} has"),
+        What::Decline { address, holder: None } => format!("found {address} in use"),
         What::Transfer { file, bytes, milliseconds } => format!("fetched {file}: {bytes} bytes in {milliseconds} ms"),
         What::TransferFailed { file, reason } => format!("did not get {file}: {reason}"),
         What::Script { boot } => format!("iPXE has its script: {boot}"),

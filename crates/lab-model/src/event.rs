@@ -72,10 +72,13 @@ pub enum What {
         /// Why, in words.
         reason: String,
     },
-    /// It found its address in use by somebody else (DHCPDECLINE).
+    /// Its address was found in use by somebody else: by itself (DHCPDECLINE), or by the server that was about to offer it.
     Decline {
         /// The address in use.
         address: IpAddr,
+        /// Who has it, where the server found that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holder: Option<MacAddr>,
     },
     /// It fetched a file by TFTP to the end.
     Transfer {

@@ -155,6 +155,9 @@ pub struct Health {
     /// Other DHCP servers that answered machines in the last hour, where there should be none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_dhcp_servers: Vec<Ipv4Addr>,
+    /// Hosts that said in the last hour of more addresses that they are their own than one host has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts_not_believed: Vec<MacAddr>,
     /// Whether it is about to end: it takes no new connections then.
     pub stopping: bool,
 }

@@ -11,7 +11,7 @@ use crate::plan::Family;
 impl Start<'_> {
     /// Starts HTTP; `served` is what else is.
     pub(super) fn http(&mut self, listener: TcpListener, served: Served) {
-        let Served { interface, holders, leases, names, rivals, ipv6 } = served;
+        let Served { interface, holders, leases, names, rivals, doubts, ipv6 } = served;
         let Self { plan, reload, known, tasks, .. } = self;
         let answers = State {
             inventory: known.inventory.clone(),
@@ -26,6 +26,7 @@ impl Start<'_> {
             clients6: ipv6.as_ref().map(|served| served.clients.clone()),
             names,
             rivals,
+            doubts,
             about: About::new(plan.lab.server, interface),
             limits: Limits::default(),
             stopping: tasks.shutdown().clone(),

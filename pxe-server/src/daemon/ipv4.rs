@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::Start;
 use super::ipv6::Served6;
-use crate::dhcp::{self, Clients, Holders, ProxyServer, ProxySockets, Rivals, Standing};
+use crate::dhcp::{self, Clients, Doubts, Holders, ProxyServer, ProxySockets, Rivals, Standing};
 use crate::dhcp6::Leased;
 use crate::first_file::FirstFile;
 use crate::interface::{Interface, Netlink};
@@ -30,7 +30,9 @@ pub(super) struct Served {
     pub(super) names: Option<watch::Receiver<dns::Status>>,
     /// The other DHCP servers that were seen, where anybody looks for them.
     pub(super) rivals: Option<Rivals>,
-    /// The same for IPv6, where the lab has it.
+    /// The hosts that are not believed about addresses.
+    pub(super) doubts: Doubts,
+    /// What is served by IPv6, where the lab has it.
     pub(super) ipv6: Option<Served6>,
 }
 
@@ -43,11 +45,13 @@ impl Start<'_> {
         let Lan { dhcp, tftp, dns, interface, netlink, ipv6 } = lan;
         self.nat(interface.clone(), netlink)?;
         let Plan { config, lab, .. } = self.plan;
+        let mut doubts = Doubts::default();
         let (holders, leases, rivals) = match dhcp {
             Dhcp::Server(link, prober) => {
                 let seen = || Rivals::new(lab.server.address(), Standing::Unwanted);
                 let rivals = config.dhcp.authoritative.then(seen);
-                let leases = self.dhcp((link, prober), rivals.as_ref(), &interface)?;
+                let leases;
+                (leases, doubts) = self.dhcp((link, prober), rivals.as_ref(), &interface)?;
                 (Holders::Leases(leases.clone()), Some(leases), rivals)
             }
             Dhcp::Proxy(sockets) => {
@@ -67,7 +71,7 @@ impl Start<'_> {
         let named = leases.clone().unwrap_or_else(|| watch::channel(Clients::default()).1);
         let names = dns.zip(self.plan.dns.as_ref());
         let names = names.map(|(sockets, plan)| self.dns(plan, sockets, named, leased6));
-        Ok(Served { interface: Some(interface), holders: Some(holders), leases, names, rivals, ipv6 })
+        Ok(Served { interface: Some(interface), holders: Some(holders), leases, names, rivals, doubts, ipv6 })
     }
 
     fn nat(&mut self, interface: Interface, netlink: Netlink) -> anyhow::Result<()> {
@@ -89,7 +93,7 @@ impl Start<'_> {
         (link, prober): (dhcp::Link, Option<dhcp::Prober>),
         rivals: Option<&Rivals>,
         interface: &Interface,
-    ) -> anyhow::Result<watch::Receiver<Clients>> {
+    ) -> anyhow::Result<(watch::Receiver<Clients>, Doubts)> {
         let Self { plan, state, known, tasks, .. } = self;
         let (leases, kept) = Leases::open(&state.leases(), plan.config.dhcp.durability)?;
         let mut engine = Engine::new(plan.dhcp(prober.is_some()), known.inventory.borrow().clone());
@@ -103,9 +107,9 @@ impl Start<'_> {
                 tasks.spawn("rivals", |pulse, shutdown| watch.run(pulse, shutdown));
             }
         }
-        let clients = server.clients();
+        let told = (server.clients(), server.doubts());
         tasks.spawn("dhcp", |pulse, shutdown| server.run(pulse, shutdown));
-        Ok(clients)
+        Ok(told)
     }
 
     fn dns(

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use super::clients::Clients;
+use super::doubts::Doubts;
 use super::rivals::Rivals;
 use super::socket::DHCP_CLIENT;
 use super::tally::Tally;
@@ -24,6 +25,7 @@ pub(super) struct Desk {
     probes: bool,
     ignored: Tally,
     rivals: Option<Rivals>,
+    doubts: Doubts,
 }
 
 /// What decisions follow.
@@ -79,12 +81,17 @@ impl Batch {
 impl Desk {
     pub(super) fn new(mut engine: Engine, sources: Sources, probes: bool) -> Self {
         engine.set_profiles(sources.profiles.borrow().clone());
-        Self { engine, sources, probes, ignored: Tally::default(), rivals: None }
+        Self { engine, sources, probes, ignored: Tally::default(), rivals: None, doubts: Doubts::default() }
     }
 
     /// Has the owner told of other servers that machines choose.
     pub(super) fn report_rivals(&mut self, rivals: Rivals) {
         self.rivals = Some(rivals);
+    }
+
+    /// The hosts that are not believed about addresses.
+    pub(super) fn doubts(&self) -> Doubts {
+        self.doubts.clone()
     }
 
     /// Takes up the newest inventory, profiles and configuration.
@@ -130,12 +137,18 @@ impl Desk {
             }
             self.act(action, sender, batch);
         }
+        self.engine.doubted().for_each(|host| self.doubts.note(host));
     }
 
     fn act(&mut self, action: Action, sender: SocketAddrV4, batch: &mut Batch) {
         match action {
             Action::Ignore(reason) => self.ignore(&reason, sender),
             Action::Probe(address) => batch.probes.push(address),
+            Action::Doubt(host) => warn!(
+                %host,
+                "a host says of more addresses that they are its own than one host has, and is not believed any more; is it a router with \
+                 proxy ARP? Turn that off there, or set `probe-milliseconds = 0` in [dhcp]"
+            ),
             Action::Record(change) => {
                 let LeaseRecord { mac, address, state, .. } = &change.lease;
                 info!(machine = self.name(*mac), %mac, %address, ?state, "lease ended");

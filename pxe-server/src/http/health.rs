@@ -66,6 +66,7 @@ pub(super) async fn health(Extract(state): Extract<Arc<State>>) -> Json<Health> 
         dns: state.names.as_ref().map(|names| names.borrow().clone().into()),
         addresses_from: state.rivals.as_ref().and_then(Rivals::expected),
         other_dhcp_servers: state.rivals.as_ref().map(Rivals::unwanted).unwrap_or_default(),
+        hosts_not_believed: state.doubts.known(),
         stopping: state.stopping.is_cancelled(),
     })
 }

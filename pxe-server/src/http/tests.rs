@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{About, Limits, State, serve};
 use crate::boot_files::BootFile;
 use crate::boot_files::tests::embedded;
-use crate::dhcp::{Clients, Holders};
+use crate::dhcp::{Clients, Doubts, Holders};
 use crate::images;
 use crate::journal;
 use crate::plan::{self, Family};
@@ -452,6 +452,7 @@ impl Lab {
             clients6: None,
             names: None,
             rivals: None,
+            doubts: Doubts::default(),
             about: About::new("10.77.0.1/24".parse().expect("a network"), None),
             limits: Limits::new(4, 2),
             stopping: CancellationToken::new(),

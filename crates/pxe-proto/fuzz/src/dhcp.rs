@@ -87,6 +87,7 @@ impl Lan {
             }
             Action::Record(change) => self.journal.push(change.lease),
             Action::Probe(address) => self.asked.push_back(address),
+            Action::Doubt(_) => {}
             Action::Ignore(reason) => drop(reason.to_string()),
         }
     }

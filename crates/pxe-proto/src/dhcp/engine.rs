@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use lab_model::{Inventory, MacAddr, What};
 
 use super::boot_file::Source;
+use super::claimants::{Claimants, Word};
 use super::link::{Applicant, Link};
 use super::probes::{Probe, Probes};
 use super::reply::{self, Parameters};
@@ -38,6 +39,7 @@ pub struct Engine {
     /// The server's own link first.
     links: Vec<Link>,
     probes: Probes,
+    claimants: Claimants,
     /// Leases on subnets that are not served any more: who has one may use it until it ends.
     strays: Vec<LeaseRecord>,
 }
@@ -52,6 +54,9 @@ pub enum Action {
     /// Ask the link whether somebody has this address, and tell [`Engine::handle_probe`] what came of it, before the client asks
     /// again if possible. Nothing is sent to the client yet.
     Probe(Ipv4Addr),
+    /// Tell the owner that this host says of more addresses that they are its own than one host has. Its word does not count any more,
+    /// until it has been silent for as long as an address is on probation.
+    Doubt(MacAddr),
     /// Count it.
     Ignore(Ignored),
 }
@@ -110,6 +115,7 @@ impl Engine {
             profiles: Arc::default(),
             links,
             probes: Probes::default(),
+            claimants: Claimants::default(),
             strays: Vec::new(),
         };
         engine.set_inventory(inventory);
@@ -144,24 +150,35 @@ impl Engine {
     /// Decides what is done now that it is known whether somebody has the address that the link was asked about. Each probe has one
     /// verdict; a second one does nothing.
     ///
-    /// An address that another host has is on probation, as if the client had declined it, and the client gets another.
+    /// An address that another host has is on probation, as if the client had declined it, and the client gets another; unless that
+    /// host says so of very many.
     pub fn handle_probe(&mut self, address: Ipv4Addr, verdict: Verdict, now: SystemTime) -> Vec<Action> {
         self.advance(now);
         let (Some(Probe { mac, request }), Some(place)) = (self.probes.close(address), self.place_of(address)) else {
             return Vec::new();
         };
-        let link = &mut self.links[place];
-        let is_still_offered = link.offered(mac) == Some(address);
-        let declined = match verdict {
-            Verdict::Taken(holder) if holder != mac => link.decline(mac, address, self.config.decline_hold),
+        let word = match verdict {
             // The client itself may still have it up from the last time.
+            Verdict::Taken(holder) if holder != mac => {
+                let word = self.claimants.hear(holder, address, self.config.decline_hold, now.into());
+                Some((holder, word))
+            }
             Verdict::Taken(_) | Verdict::Free => None,
         };
-        let declined = declined.map(|lease| Action::Record(Box::new(Change::declined(lease))));
+        let link = &mut self.links[place];
+        let is_still_offered = link.offered(mac) == Some(address);
+        let consequence = match word {
+            Some((holder, Word::Believed)) => {
+                let declined = link.decline(mac, address, self.config.decline_hold);
+                declined.map(|lease| Action::Record(Box::new(Change::declined(lease, Some(holder)))))
+            }
+            Some((holder, Word::DoubtedFromNowOn)) => Some(Action::Doubt(holder)),
+            Some((_, Word::Doubted)) | None => None,
+        };
         // Who was offered something else meanwhile, or took another server's offer, waits for nothing any more.
         let request = request.filter(|_| is_still_offered);
         let answer = request.map(|request| self.decide(&request).unwrap_or_else(Action::Ignore));
-        declined.into_iter().chain(answer).collect()
+        consequence.into_iter().chain(answer).collect()
     }
 
     /// Works by this configuration from now on.
@@ -202,6 +219,11 @@ impl Engine {
     pub fn leases(&self) -> impl Iterator<Item = &LeaseRecord> {
         let strays = self.strays.iter().filter(|lease| lease.state != LeaseState::Offered);
         self.links.iter().flat_map(Link::kept).chain(strays)
+    }
+
+    /// The hosts whose word about addresses does not count, because they say so of very many ([`Action::Doubt`]).
+    pub fn doubted(&self) -> impl Iterator<Item = MacAddr> {
+        self.claimants.doubted()
     }
 
     /// The subnets that it serves, by link, the server's own first.
@@ -316,7 +338,7 @@ impl Engine {
         let address = request.requested.ok_or(Ignored::NoAddress)?;
         let declined = self.links[place].decline(mac, address, self.config.decline_hold);
         let lease = declined.ok_or(Ignored::NotTheirs(mac, address))?;
-        Ok(Action::Record(Box::new(Change::declined(lease))))
+        Ok(Action::Record(Box::new(Change::declined(lease, None))))
     }
 
     /// RFC 2131 §4.3.4.
@@ -434,8 +456,8 @@ impl Engine {
 
 impl Change {
     /// What becomes of an address that somebody else has.
-    fn declined(lease: LeaseRecord) -> Self {
-        let event = Some((lease.mac, What::Decline { address: lease.address.into() }));
+    fn declined(lease: LeaseRecord, holder: Option<MacAddr>) -> Self {
+        let event = Some((lease.mac, What::Decline { address: lease.address.into(), holder }));
         Self { lease, event }
     }
 }

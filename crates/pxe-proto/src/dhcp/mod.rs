@@ -20,6 +20,7 @@
 mod address;
 pub mod arp;
 mod boot_file;
+mod claimants;
 mod class;
 pub(crate) mod client;
 mod config;

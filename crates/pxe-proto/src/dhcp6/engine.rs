@@ -186,7 +186,7 @@ impl Engine {
         let Some(lease) = request.addresses().find_map(|address| self.leases.decline(mac, address, hold)) else {
             return self.tell(request, Grant::Refused(Status::NoBinding), Some(Status::Success));
         };
-        let what = What::Decline { address: lease.address.into() };
+        let what = What::Decline { address: lease.address.into(), holder: None };
         let reply = self.write(ReplyKind::Reply, request, Grant::Nothing, Some(Status::Success), Some(what));
         Reply { commit: Some(lease), ..reply }
     }

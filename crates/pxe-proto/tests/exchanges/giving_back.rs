@@ -19,7 +19,7 @@ fn a_declined_address_is_nobodys_until_its_probation_ends() {
     let change = lan.change(&decline);
 
     assert_eq!(change.lease.state, LeaseState::Declined);
-    assert_eq!(change.event, Some((mac(1), What::Decline { address: address.into() })));
+    assert_eq!(change.event, Some((mac(1), What::Decline { address: address.into(), holder: None })));
     let other = lan.boot(1);
     assert_ne!(other, address);
     assert_eq!(lan.ignored(&Packet::new(DISCOVER, mac(2))), Ignored::PoolExhausted(mac(2)));

@@ -106,7 +106,7 @@ impl Lan {
         match action {
             Action::Reply(reply) => self.journal.extend(reply.commit.clone()),
             Action::Record(change) => self.journal.push(change.lease.clone()),
-            Action::Probe(_) | Action::Ignore(_) => (),
+            Action::Probe(_) | Action::Doubt(_) | Action::Ignore(_) => (),
         }
     }
 

@@ -32,7 +32,7 @@ fn what_somebody_has_is_on_probation_and_the_next_address_is_asked_for() {
 
     let [Action::Record(change), Action::Probe(next)] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!((change.lease.address, change.lease.state), (taken, LeaseState::Declined));
-    assert_eq!(change.event, Some((mac(1), What::Decline { address: taken.into() })));
+    assert_eq!(change.event, Some((mac(1), What::Decline { address: taken.into(), holder: Some(OTHER) })));
     assert_ne!(*next, taken);
     assert_eq!(lan.answered(*next, Verdict::Free).yours, *next);
     // Nobody is asked about it again before the probation ends, whoever wants it.
@@ -57,6 +57,29 @@ fn a_pool_that_others_have_whole_is_exhausted() {
     let last = lan.hear(address, Verdict::Taken(OTHER));
     assert_eq!(last[1..], [Action::Ignore(Ignored::PoolExhausted(mac(1)))]);
     assert_eq!(lan.journal.len(), 4);
+}
+
+#[test]
+fn a_host_that_says_of_every_address_that_it_is_its_own_is_believed_about_eight() {
+    let mut config = config();
+    config.lab.pool = vec![host(100)..=host(120)];
+    let mut lan = Lan::new(Config { probe: true, ..config }, machines(&[]));
+    let mut address = lan.probe(1);
+
+    for _ in 0..8 {
+        let actions = lan.hear(address, Verdict::Taken(OTHER));
+        let [Action::Record(_), Action::Probe(next)] = &actions[..] else { panic!("{actions:?}") };
+        address = *next;
+    }
+
+    let doubted = lan.hear(address, Verdict::Taken(OTHER));
+    let [Action::Doubt(OTHER), Action::Reply(offer)] = &doubted[..] else { panic!("{doubted:?}") };
+    assert_eq!((offer.kind, offer.address), (ReplyKind::Offer, address));
+    assert_eq!(lan.engine.doubted().collect::<Vec<_>>(), [OTHER]);
+    let next = lan.probe(2);
+    assert!(matches!(lan.hear(next, Verdict::Taken(OTHER))[..], [Action::Reply(_)]), "it is told once");
+    let another = lan.probe(3);
+    assert!(matches!(lan.hear(another, Verdict::Taken(mac(9)))[..], [Action::Record(_), Action::Probe(_)]));
 }
 
 #[test]

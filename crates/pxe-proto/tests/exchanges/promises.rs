@@ -242,7 +242,7 @@ impl World {
                 }
                 Ok(())
             }
-            Action::Ignore(_) => Ok(()),
+            Action::Doubt(_) | Action::Ignore(_) => Ok(()),
         }
     }
 

@@ -168,7 +168,7 @@ fn an_address_that_somebody_uses_unasked_is_nobodys_for_a_while() {
 
     let answer = lan.answer(&Packet::new(DECLINE, 1).for_us().association(1, &[address]));
 
-    assert_eq!(answer.reply.event, Some((mac(1), What::Decline { address: address.into() })));
+    assert_eq!(answer.reply.event, Some((mac(1), What::Decline { address: address.into(), holder: None })));
     assert_ne!(lan.boot(1), address);
 }
 

@@ -83,7 +83,8 @@ fn words(what: &What) -> String {
             format!("takes {address} from {server}, as {}", name(firmware))
         }
         What::Nak { address, reason } => format!("is refused {address}: {reason}"),
-        What::Decline { address } => format!("finds {address} in use by somebody else"),
+        What::Decline { address, holder: Some(holder) } => format!("does not get {address}, which {holder} has"),
+        What::Decline { address, holder: None } => format!("finds {address} in use by somebody else"),
         What::Transfer { file, bytes, milliseconds } => {
             format!("has {file} by TFTP, {bytes} bytes in {milliseconds} ms")
         }

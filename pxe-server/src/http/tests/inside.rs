@@ -283,6 +283,7 @@ async fn the_server_says_how_it_is() {
         dns: None,
         addresses_from: None,
         other_dhcp_servers: Vec::new(),
+        hosts_not_believed: Vec::new(),
         stopping: false,
     };
     assert_eq!(Health { uptime_seconds: 0, ..health }, expected);
