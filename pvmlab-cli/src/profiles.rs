@@ -67,7 +67,7 @@ pub(crate) fn render(machine: &Machine, profiles: &Profiles, server: Ipv4Net, ho
     let manifest = image.as_ref().map(|image| &image.manifest);
     let boot = boot.with(manifest);
     let user = user.as_str();
-    let scene = Scene { mac: machine.mac, machine: Some(machine), manifest, profiles, server, base, user };
+    let scene = Scene { mac: machine.mac, machine: Some(machine), manifest, profiles, server, base, plain: base, user };
     let documents = profiles.possible(machine).flat_map(|profile| {
         let setting = Setting { machine, image: profile.image(machine), server, base, user };
         let document = move |name: &lab_model::FileName| {

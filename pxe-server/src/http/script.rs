@@ -52,6 +52,7 @@ pub(super) async fn script(
             profiles: &profiles,
             server: plan.lab.server,
             base: plan.url(state.family),
+            plain: plan.url(state.family),
             user: plan.config.seed.user.as_str(),
         },
     );

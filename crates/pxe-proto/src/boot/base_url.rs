@@ -7,20 +7,32 @@ use lab_model::{Arch, FileName, ImageName, MacAddr, MachineName};
 
 use super::BootProgram;
 
-/// The server's own address in URLs, `http://10.77.0.1`, `http://10.77.0.1:8080` or `http://[fd00:77::1]`.
+/// The server's own address in URLs, `http://10.77.0.1`, `http://10.77.0.1:8080`, `http://[fd00:77::1]` or `https://10.77.0.1`.
 ///
 /// An address and no name: firmware and boot programs fetch from it before anything resolves names. Every URL that a
 /// machine is given comes from here, so that each path is written once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
+    scheme: Scheme,
     address: IpAddr,
     port: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
 }
 
 impl BaseUrl {
     /// The server at this address and TCP port.
     pub const fn new(address: IpAddr, port: u16) -> Self {
-        Self { address, port }
+        Self { scheme: Scheme::Http, address, port }
+    }
+
+    /// The same server by TLS (RFC 9110 §4.2.2), at this TCP port.
+    pub const fn secure(self, port: u16) -> Self {
+        Self { scheme: Scheme::Https, port, ..self }
     }
 
     /// The server's address, as machines reach it.
@@ -99,10 +111,14 @@ impl BaseUrl {
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.address, self.port) {
-            (IpAddr::V4(address), 80) => write!(f, "http://{address}"),
-            (IpAddr::V6(address), 80) => write!(f, "http://[{address}]"),
-            (address, port) => write!(f, "http://{}", SocketAddr::new(address, port)),
+        let (scheme, usual) = match self.scheme {
+            Scheme::Http => ("http", 80),
+            Scheme::Https => ("https", 443),
+        };
+        match self.address {
+            address if self.port != usual => write!(f, "{scheme}://{}", SocketAddr::new(address, self.port)),
+            IpAddr::V4(address) => write!(f, "{scheme}://{address}"),
+            IpAddr::V6(address) => write!(f, "{scheme}://[{address}]"),
         }
     }
 }
@@ -159,6 +175,20 @@ mod tests {
             ("http://[fd00:77:0::1]:8080", "http://[fd00:77::1]:8080"),
         ] {
             assert_eq!(text.parse::<BaseUrl>().map(|base| base.to_string()), Ok(shown.to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_same_server_by_tls_has_a_port_of_its_own() {
+        for (text, port, shown) in [
+            ("http://10.77.0.1:8080", 443, "https://10.77.0.1"),
+            ("http://[fd00:77::1]", 443, "https://[fd00:77::1]"),
+            ("http://10.77.0.1", 80, "https://10.77.0.1:80"),
+            ("http://[fd00:77::1]", 8443, "https://[fd00:77::1]:8443"),
+        ] {
+            let base: BaseUrl = text.parse().expect("a URL");
+
+            assert_eq!(base.secure(port).to_string(), shown);
         }
     }
 

@@ -36,32 +36,33 @@ pub struct Scene<'a> {
     pub profiles: &'a Profiles,
     /// The server's address on the machine's network, with its prefix.
     pub server: Ipv4Net,
-    /// How the machine reaches the server.
+    /// How the boot program that asks reaches the server.
     pub base: BaseUrl,
+    /// How what it starts does: no installer knows whom our own TLS is certified by.
+    pub plain: BaseUrl,
     /// The account that the machine's keys open.
     pub user: &'a str,
 }
 
 /// The script that makes iPXE carry out `boot`.
 pub fn script(boot: &Boot, scene: &Scene<'_>) -> String {
-    let Scene { mac, manifest, base, .. } = *scene;
     match boot {
-        Boot::Install { machine, image, arch, shell } => match manifest {
-            Some(manifest) => install(machine, mac, manifest, shell.then(|| SHELL_ARGUMENT.to_owned()), base),
+        Boot::Install { machine, image, arch, shell } => match scene.manifest {
+            Some(manifest) => install(machine, manifest, shell.then(|| SHELL_ARGUMENT.to_owned()), scene),
             None => missing(machine, image, *arch),
         },
-        Boot::Memory { machine, image, arch } => match manifest {
-            Some(manifest) => in_memory(machine, mac, manifest, base),
+        Boot::Memory { machine, image, arch } => match scene.manifest {
+            Some(manifest) => in_memory(machine, manifest, scene),
             None => missing(machine, image, *arch),
         },
-        Boot::Profile { machine, profile, image, arch } => match (&profile.kind, image, manifest) {
+        Boot::Profile { machine, profile, image, arch } => match (&profile.kind, image, scene.manifest) {
             (Kind::Installer(_) | Kind::Live(_), Some(image), None) => missing(machine, image, *arch),
             _ => by_profile(profile, image.as_ref(), scene)
                 .unwrap_or_else(|problem| message(&[&format!("the profile {} of {machine}: {problem}", profile.name)])),
         },
         Boot::Menu { machine, menu } => choice(machine, menu, scene),
         Boot::Local => "#!ipxe\necho pvmlab: nothing to install, this machine boots from its disk\nexit 1\n".into(),
-        Boot::Unknown => unknown(mac),
+        Boot::Unknown => unknown(scene.mac),
         Boot::Refuse(refusal) => message(&[&format!("{refusal}.")]),
     }
 }
@@ -85,12 +86,12 @@ const READING: u32 = 10;
 /// kernels all of it as `initrd.magic`.
 fn install(
     machine: &MachineName,
-    mac: MacAddr,
     manifest: &ImageManifest,
     more: impl IntoIterator<Item = String>,
-    base: BaseUrl,
+    scene: &Scene<'_>,
 ) -> String {
-    let (config, events) = (base.config(mac), base.events(mac));
+    let Scene { mac, base, plain, .. } = *scene;
+    let (config, events) = (plain.config(mac), plain.events(mac));
     let ours =
         [format!("rdinit={INSTALLER}"), format!("{CONFIG_ARGUMENT}={config}"), format!("{EVENTS_ARGUMENT}={events}")];
     // The definition speaks last: of a word that comes twice, the last counts.
@@ -108,7 +109,7 @@ fn install(
 }
 
 /// The same, with what the image's system is started with: the installer hands over to its initial RAM file system.
-fn in_memory(machine: &MachineName, mac: MacAddr, manifest: &ImageManifest, base: BaseUrl) -> String {
+fn in_memory(machine: &MachineName, manifest: &ImageManifest, scene: &Scene<'_>) -> String {
     let Some(arguments) = &manifest.installed_arguments else {
         return message(&[
             &format!("the image {} does not say how its system is started, so it cannot run in memory.", manifest.name),
@@ -116,14 +117,14 @@ fn in_memory(machine: &MachineName, mac: MacAddr, manifest: &ImageManifest, base
         ]);
     };
     let theirs = arguments.split_whitespace().map(str::to_owned);
-    install(machine, mac, manifest, theirs.chain([MEMORY_ARGUMENT.to_owned()]), base)
+    install(machine, manifest, theirs.chain([MEMORY_ARGUMENT.to_owned()]), scene)
 }
 
 /// What the profile says, rendered for the machine.
 fn by_profile(profile: &Profile, image: Option<&ImageName>, scene: &Scene<'_>) -> Result<String, String> {
-    let Scene { mac, base, server, user, .. } = *scene;
+    let Scene { mac, base, plain, server, user, .. } = *scene;
     let machine = scene.machine.ok_or("nobody has defined this machine")?;
-    let setting = Setting { machine, image, server, base, user };
+    let setting = Setting { machine, image, server, base: plain, user };
     if let Kind::Script(file) = &profile.kind {
         return profile.file(file, &setting).map_err(|error| error.to_string());
     }
@@ -331,6 +332,21 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn what_came_by_tls_fetches_by_tls_and_starts_what_does_not() {
+        let (profiles, manifest) = (Profiles::default(), manifest(&[]));
+        let scene = Scene { base: BASE.secure(443), manifest: Some(&manifest), ..scene(&profiles) };
+
+        let script = script(&web(), &scene);
+
+        for fetched in ["kernel --timeout 30000 https://10.77.0.1/images/", "0 https://10.77.0.1/installer/aarch64"] {
+            assert!(script.contains(fetched), "{fetched}: {script}");
+        }
+        for told in ["=http://10.77.0.1/config/", "=http://10.77.0.1/events/"] {
+            assert!(script.contains(told), "{told}: {script}");
+        }
+    }
+
+    #[test]
     fn a_profile_boots_a_kernel_with_the_command_line_that_it_renders() {
         let profiles = profiles("kind = 'installer'\narguments = 'auto=true url={{ documents }}/preseed.cfg'");
 
@@ -386,7 +402,7 @@ pub(super) mod tests {
 
     fn scene(profiles: &Profiles) -> Scene<'_> {
         let server = "10.77.0.1/24".parse().expect("a network");
-        Scene { mac: MAC, machine: None, manifest: None, profiles, server, base: BASE, user: "lab" }
+        Scene { mac: MAC, machine: None, manifest: None, profiles, server, base: BASE, plain: BASE, user: "lab" }
     }
 
     fn profiles(text: &str) -> Profiles {
