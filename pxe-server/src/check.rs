@@ -17,7 +17,7 @@ use crate::definitions::Folder;
 use crate::images::Catalogue;
 use crate::interface::{Interface, Netlink};
 use crate::plan::{Family, Plan};
-use crate::{nat, profiles};
+use crate::{nat, profiles, tls};
 
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,11 @@ impl Report {
         let mut problems: Vec<_> = config.missing_folders().iter().map(ToString::to_string).collect();
         problems.extend(ipv6.iter().zip(&interface).filter_map(|(ipv6, interface)| ipv6.problem(interface)));
         problems.extend(nat.iter().flat_map(nat::Plan::problems));
+        let identity = |files| tls::Identity::read(&files, plan.url(Family::Ipv4).address());
+        match config.tls().map(identity).transpose() {
+            Ok(identity) => problems.extend(identity.and_then(|identity| identity.ends_soon(SystemTime::now()))),
+            Err(error) => problems.push(format!("{error:#}")),
+        }
         let files = match Folder::new(&config.definitions()).read(SystemTime::now()) {
             Ok(files) => files.unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -140,6 +145,9 @@ impl fmt::Display for Report {
             writeln!(f, "classes    {}", classes.join(", "))?;
         }
         writeln!(f, "url        {}", self.plan.url(Family::Ipv4))?;
+        if let Some(url) = self.plan.secure_url(Family::Ipv4) {
+            writeln!(f, "tls        {url}")?;
+        }
         if let Some(ipv6) = ipv6 {
             writeln!(f, "ipv6       {ipv6}")?;
         }

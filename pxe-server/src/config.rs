@@ -27,6 +27,7 @@ pub(crate) use self::subnet::SubnetSection;
 pub(crate) use self::value::{AddressRange, AddressRanges, InterfaceName, Levels, NameServer, Router};
 use self::value::{Count, Milliseconds, Mtu, Port, RouterLifetime, Seconds};
 use crate::tftp::{Bounds, Ports};
+use crate::tls;
 
 /// A configuration file.
 #[derive(Clone, Debug, Deserialize)]
@@ -202,6 +203,23 @@ pub(crate) struct HttpSection {
     pub(crate) base_url: Option<BaseUrl>,
     /// Whether anybody may have any machine's configuration and seed, not only the machine itself by its address.
     pub(crate) trust_any_client: bool,
+    /// The same by TLS; nothing where absent.
+    pub(crate) tls: Option<TlsSection>,
+}
+
+/// `[http.tls]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct TlsSection {
+    /// The server's certificate, and those that lead to its root.
+    certificate: PathBuf,
+    /// Its private key.
+    key: PathBuf,
+    /// The lab's own root, which our boot programs then trust in place of iPXE's.
+    authority: Option<PathBuf>,
+    /// The TCP port; 0: any free one.
+    #[serde(default = "default_tls_port")]
+    pub(crate) port: Port,
 }
 
 /// `[nat]`
@@ -318,6 +336,13 @@ impl Config {
             Some(self.invalid(key, written, problem))
         });
         missing.collect()
+    }
+
+    /// The files of TLS, where it is served.
+    pub(crate) fn tls(&self) -> Option<tls::Files> {
+        let TlsSection { certificate, key, authority, .. } = self.http.tls.as_ref()?;
+        let authority = authority.as_ref().map(|path| self.beside(path));
+        Some(tls::Files { certificate: self.beside(certificate), key: self.beside(key), authority })
     }
 
     /// Whether machines have their addresses from this server.
@@ -438,7 +463,7 @@ impl Default for DnsSection {
 
 impl Default for HttpSection {
     fn default() -> Self {
-        Self { listen: None, port: Port(80), base_url: None, trust_any_client: false }
+        Self { listen: None, port: Port(80), base_url: None, trust_any_client: false, tls: None }
     }
 }
 
@@ -446,6 +471,10 @@ impl Default for LogSection {
     fn default() -> Self {
         Self { level: Levels::default(), format: LogFormat::Auto }
     }
+}
+
+fn default_tls_port() -> Port {
+    Port(443)
 }
 
 fn default_state() -> PathBuf {
@@ -529,7 +558,8 @@ mod tests {
 
         let nested = |key: &str| example["dhcp"][key][0].as_table().expect("a table of a list");
         let nested = [("", &example), ("[dhcp.subnet]", nested("subnet")), ("[dhcp.class]", nested("class"))];
-        for (section, keys) in nested.into_iter().chain(sections(&example)) {
+        let tls = example["http"]["tls"].as_table().expect("a table");
+        for (section, keys) in nested.into_iter().chain([("http.tls", tls)]).chain(sections(&example)) {
             let mut written: Vec<_> = keys.keys().cloned().collect();
             let mut known = known_keys(section);
             written.sort_unstable();

@@ -32,6 +32,7 @@ use crate::reload::Reload;
 use crate::sockets::Bound;
 use crate::state::State;
 use crate::tasks::Tasks;
+use crate::tls;
 
 /// How long tasks may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -58,6 +59,7 @@ struct Start<'a> {
     reload: &'a mut Reload,
     state: &'a State,
     known: &'a Known,
+    identity: Option<tls::Watch>,
     tasks: &'a mut Tasks,
 }
 
@@ -120,11 +122,17 @@ fn start(
     state: &State,
     tasks: &mut Tasks,
 ) -> anyhow::Result<Known> {
-    let Bound { plan, http: listener, lan } = bound;
+    let Bound { plan, http: listener, https, lan } = bound;
     let known = Known::open(&plan, reload.plans(), state, tasks)?;
-    let mut start = Start { plan: &plan, reload: &mut reload, state, known: &known, tasks };
+    let (https, identities) = https.unzip();
+    let identity = identities.as_ref().map(tls::Identities::watch);
+    if let Some(identities) = identities {
+        let hangup = signal(SignalKind::hangup()).context("cannot listen for signals")?;
+        tasks.spawn("tls", |pulse, shutdown| pulse.around(identities.follow(hangup, shutdown)));
+    }
+    let mut start = Start { plan: &plan, reload: &mut reload, state, known: &known, identity, tasks };
     let served = lan.map(|lan| start.ipv4(lan)).transpose()?;
-    start.http(listener, served.unwrap_or_default());
+    start.http(listener, https, served.unwrap_or_default());
 
     if services == Services::HttpOnly && plan.config.nat.is_some() {
         warn!("[nat] has no effect with --http-only: there is no lab interface");
@@ -135,6 +143,9 @@ fn start(
     let (server, url) = (plan.lab.server, plan.url(Family::Ipv4));
     let machines = known.inventory.borrow().machines().count();
     info!(%server, %url, ?services, machines, "ready");
+    if let Some(url) = plan.secure_url(Family::Ipv4) {
+        info!(%url, "TLS");
+    }
     let status = format!("serves {server} at {url}");
     notify::ready(&status);
     tasks.spawn("reload", |pulse, shutdown| pulse.around(reload.run(status, shutdown)));

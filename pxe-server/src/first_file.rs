@@ -12,6 +12,7 @@ use crate::boot_files::BootFile;
 use crate::journal::Journal;
 use crate::plan::{Family, Plans};
 use crate::tftp::{Bounds, House, Report};
+use crate::tls;
 
 /// What iPXE's EFI builds ask for before they do anything by themselves.
 const AUTOEXEC: &str = "autoexec.ipxe";
@@ -20,6 +21,7 @@ const AUTOEXEC: &str = "autoexec.ipxe";
 pub(crate) struct FirstFile<H> {
     family: Family,
     plans: Plans,
+    identity: Option<tls::Watch>,
     journal: Journal,
     /// Which machine has an address.
     holder: H,
@@ -27,21 +29,21 @@ pub(crate) struct FirstFile<H> {
 
 impl<H: FnMut(IpAddr) -> Option<MacAddr>> FirstFile<H> {
     /// For clients that ask by this family.
-    pub(crate) fn new(family: Family, plans: Plans, journal: Journal, holder: H) -> Self {
-        Self { family, plans, journal, holder }
+    pub(crate) fn new(family: Family, plans: Plans, identity: Option<tls::Watch>, journal: Journal, holder: H) -> Self {
+        Self { family, plans, identity, journal, holder }
     }
 }
 
 impl<H: FnMut(IpAddr) -> Option<MacAddr>> House for FirstFile<H> {
     fn file(&mut self, name: &str, client: IpAddr) -> Option<Bytes> {
         if name == AUTOEXEC {
-            return Some(Bytes::from(boot::autoexec(self.plans.borrow().url(self.family))));
+            return Some(Bytes::from(boot::autoexec(self.plans.borrow().boot_url(self.family))));
         }
-        let contents = BootFile::network_boot_program(name)?.contents();
+        let contents = tls::served(self.identity.as_ref(), BootFile::network_boot_program(name)?);
         if contents.is_none() {
             warn!(file = name, %client, "this program was built without the file: run `cargo xtask boot-files` and build it again");
         }
-        contents.map(Bytes::from_static)
+        contents
     }
 
     fn report(&mut self, report: Report) {
@@ -102,6 +104,6 @@ mod tests {
         let (journal, _) = journal::open(&folder.path().join("events.jsonl"), inventory).expect("a journal");
         let plans = plan::tests::published("[lab]\naddress = '10.77.0.1/24'\n[http]\nport = 8080\n");
         let client = IpAddr::from([10, 77, 0, 10]);
-        FirstFile::new(Family::Ipv4, plans, journal, |_| None).file(name, client)
+        FirstFile::new(Family::Ipv4, plans, None, journal, |_| None).file(name, client)
     }
 }

@@ -29,6 +29,7 @@ mod client;
 mod config;
 mod connection;
 mod delivery;
+mod door;
 mod events;
 mod following;
 mod health;
@@ -56,6 +57,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::door::Door;
 pub(crate) use self::health::About;
 pub(crate) use self::limits::Limits;
 use crate::dhcp::{Clients, Doubts, Holders, Rivals};
@@ -65,6 +67,7 @@ use crate::images::Catalogue;
 use crate::journal::Journal;
 use crate::plan::{Family, Plan, Plans};
 use crate::pulse::Pulse;
+use crate::tls;
 
 /// What answers are made of.
 #[derive(Clone, Debug)]
@@ -83,6 +86,10 @@ pub(crate) struct State {
     pub(crate) configuration: watch::Receiver<Configuration>,
     /// By what those ask who come to this listener: URLs lead them back by the same.
     pub(crate) family: Family,
+    /// Whether they ask by TLS.
+    pub(crate) is_secure: bool,
+    /// Who this server is by TLS, where it speaks it.
+    pub(crate) identity: Option<tls::Watch>,
     /// Who has which address, where that is known.
     pub(crate) holders: Option<Holders>,
     /// Who has which address by our DHCP; nothing where we serve none.
@@ -108,8 +115,14 @@ impl State {
         self.plans.borrow().clone()
     }
 
-    /// How whoever asks here reaches this server.
+    /// How whoever asks here reaches this server, by the same.
     fn base(&self) -> BaseUrl {
+        let secure = || self.plans.borrow().secure_url(self.family);
+        self.is_secure.then(secure).flatten().unwrap_or(self.plain())
+    }
+
+    /// How those reach it who do not speak TLS: installers, and the systems that they install.
+    fn plain(&self) -> BaseUrl {
         self.plans.borrow().url(self.family)
     }
 
@@ -121,7 +134,8 @@ impl State {
 
 /// Serves until the token is cancelled; what is being sent then has a few seconds to arrive.
 pub(crate) async fn serve(listener: TcpListener, state: State, pulse: Pulse, shutdown: CancellationToken) {
-    connection::serve(listener, router(state), pulse, shutdown).await;
+    let door = state.identity.clone().filter(|_| state.is_secure).map_or(Door::Plain, Door::Tls);
+    connection::serve(listener, door, router(state), pulse, shutdown).await;
 }
 
 fn router(state: State) -> Router {

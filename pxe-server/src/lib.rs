@@ -19,6 +19,7 @@
 //! | `dhcp`, `dhcp6`, `duid`, `leases` | addresses, and which boot program |
 //! | `dns` | the lab's names, and a way to others' |
 //! | `tftp`, `first_file`, `boot_files` | that boot program, by the protocol that firmware speaks |
+//! | `tls` | who the server is by TLS, and boot programs that believe it |
 //! | `http`, `images` | everything after it: scripts, images, seeds, and what people ask |
 //!
 //! One task owns each piece of state and is its only writer; everybody else gets snapshots. What comes from the network
@@ -64,5 +65,6 @@ mod sockets;
 mod state;
 mod tasks;
 mod tftp;
+mod tls;
 
 pub use args::run;

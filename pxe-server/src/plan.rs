@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) nat: Option<nat::Plan>,
     /// Where HTTP is served; what the configuration says, until it is bound.
     pub(crate) ports: HttpPorts,
+    /// The same by TLS; nothing where it is not.
+    pub(crate) tls_ports: Option<HttpPorts>,
 }
 
 /// The TCP ports that HTTP is served at.
@@ -56,15 +58,15 @@ impl Plan {
     /// Something in it does not fit the network, for good or until the interface has its address.
     pub(crate) fn new(config: Config, interface: Option<&Interface>) -> Result<Self, Unfit> {
         let lab = Lab::new(&config, interface)?;
-        let port = config.http.port.0;
-        let ports = HttpPorts { ipv4: port, ipv6: port };
+        let ports = HttpPorts::both(config.http.port.0);
+        let tls_ports = config.http.tls.as_ref().map(|tls| HttpPorts::both(tls.port.0));
         let Some(interface) = interface else {
-            return Ok(Self { config, lab, ipv6: None, dns: None, nat: None, ports });
+            return Ok(Self { config, lab, ipv6: None, dns: None, nat: None, ports, tls_ports });
         };
         let ipv6 = Lab6::new(&config, interface)?;
         let dns = dns::Plan::new(&config, &lab, ipv6.as_ref())?;
         let nat = nat::Plan::new(&config, interface)?;
-        Ok(Self { config, lab, ipv6, dns, nat, ports })
+        Ok(Self { config, lab, ipv6, dns, nat, ports, tls_ports })
     }
 
     /// How machines reach the HTTP server that ask by this family.
@@ -73,6 +75,22 @@ impl Plan {
             (Family::Ipv6, Some(lab)) => BaseUrl::new(lab.server.address().into(), self.ports.ipv6),
             (Family::Ipv4, _) | (Family::Ipv6, None) => self.lab.base_url(self.ports.ipv4),
         }
+    }
+
+    /// The same by TLS, where it is served.
+    pub(crate) fn secure_url(&self, family: Family) -> Option<BaseUrl> {
+        let HttpPorts { ipv4, ipv6 } = self.tls_ports?;
+        let port = match family {
+            Family::Ipv4 => ipv4,
+            Family::Ipv6 => ipv6,
+        };
+        Some(self.url(family).secure(port))
+    }
+
+    /// Where our own boot programs go on: by TLS, where they trust its certificate.
+    pub(crate) fn boot_url(&self, family: Family) -> BaseUrl {
+        let trusted = self.config.tls().is_some_and(|files| files.authority.is_some());
+        self.secure_url(family).filter(|_| trusted).unwrap_or(self.url(family))
     }
 
     /// What the DHCP engine is told; `probes` is whether the link can be asked who has an address.
@@ -89,6 +107,12 @@ impl Plan {
     pub(crate) fn dhcp6(&self, duid: &[u8]) -> Option<dhcp6::Config> {
         let lab = self.ipv6.as_ref()?;
         Some(lab.engine(&self.config, duid.to_vec(), self.url(Family::Ipv6)))
+    }
+}
+
+impl HttpPorts {
+    fn both(port: u16) -> Self {
+        Self { ipv4: port, ipv6: port }
     }
 }
 

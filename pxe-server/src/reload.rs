@@ -129,7 +129,9 @@ impl Reload {
         let mut config = Config::parse(path, text)?;
         config.keep_what_is_fixed(&self.started);
         profiles::of_classes(&config)?;
-        let plan = Plan { ports: self.plans.borrow().ports, ..Plan::new(config, self.interface.as_ref())? };
+        let plan = Plan::new(config, self.interface.as_ref())?;
+        let Plan { ports, tls_ports, .. } = **self.plans.borrow();
+        let plan = Plan { ports, tls_ports, ..plan };
         // First what can be refused.
         if let Some(nat) = &self.nat {
             nat.change(plan.nat.clone()).await?;

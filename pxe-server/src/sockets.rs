@@ -20,9 +20,9 @@ use crate::interface::{Changes, Interface, Netlink};
 use crate::lab::Unfit;
 use crate::lab6::Lab6;
 use crate::notify;
-use crate::plan::Plan;
+use crate::plan::{Family, Plan};
 use crate::port_owner::{Protocol, explain};
-use crate::{radv, tftp};
+use crate::{radv, tftp, tls};
 
 /// How many connections wait to be accepted; 100 machines that boot at once open several each.
 const BACKLOG: i32 = 1024;
@@ -33,6 +33,8 @@ pub(crate) struct Bound {
     pub(crate) plan: Plan,
     /// Where HTTP is served.
     pub(crate) http: TcpListener,
+    /// The same by TLS, and who the server is there; nothing where it is not served.
+    pub(crate) https: Option<(TcpListener, tls::Identities)>,
     /// The rest; nothing where only HTTP is served.
     pub(crate) lan: Option<Lan>,
 }
@@ -71,6 +73,8 @@ pub(crate) struct Lan6 {
     pub(crate) tftp: tftp::Server,
     /// Where HTTP is served.
     pub(crate) http: TcpListener,
+    /// The same by TLS; nothing where it is not served.
+    pub(crate) https: Option<TcpListener>,
 }
 
 impl Bound {
@@ -100,10 +104,24 @@ impl Bound {
         };
         let http = bind_http(listen.into(), config.http.port.0)?;
         plan.ports.ipv4 = http.local_addr()?.port();
-        if let Some(ipv6) = lan.as_ref().and_then(|lan| lan.ipv6.as_ref()) {
+        let https = match (&config.http.tls, config.tls()) {
+            (Some(tls), Some(files)) => {
+                let identities = tls::Identities::open(files, plan.url(Family::Ipv4).address())?;
+                Some((bind_http(listen.into(), tls.port.0)?, identities))
+            }
+            _ => None,
+        };
+        let ipv6 = lan.as_ref().and_then(|lan| lan.ipv6.as_ref());
+        if let Some(ipv6) = ipv6 {
             plan.ports.ipv6 = ipv6.http.local_addr()?.port();
         }
-        Ok(Self { plan, http, lan })
+        if let (Some(ports), Some((listener, _))) = (&mut plan.tls_ports, &https) {
+            ports.ipv4 = listener.local_addr()?.port();
+            if let Some(listener) = ipv6.and_then(|ipv6| ipv6.https.as_ref()) {
+                ports.ipv6 = listener.local_addr()?.port();
+            }
+        }
+        Ok(Self { plan, http, https, lan })
     }
 }
 
@@ -168,7 +186,8 @@ impl Lan6 {
         let port = tftp.address.port();
         let tftp = tftp::Server::bind(tftp).map_err(|error| explain(error, Protocol::Udp, port))?;
         let http = bind_http(server, config.http.port.0)?;
-        Ok(Self { radv, dhcp6, tftp, http })
+        let https = config.http.tls.as_ref().map(|tls| bind_http(server, tls.port.0)).transpose()?;
+        Ok(Self { radv, dhcp6, tftp, http, https })
     }
 }
 

@@ -24,4 +24,5 @@ mod profile;
 mod proxy;
 mod refusal;
 mod restart;
+mod tls;
 mod unprivileged;

@@ -51,7 +51,7 @@ impl Lab {
     /// There is no server program, it does not start, or this process may not make a namespace.
     pub fn start(service: Service, supplies: &Supplies) -> Result<Self> {
         let namespace = match service {
-            Service::Network | Service::Proxy => Some(Namespace::enter()?),
+            Service::Network | Service::Proxy | Service::Tls => Some(Namespace::enter()?),
             Service::Ipv6 => Some(Namespace::enter_ipv6()?),
             Service::HttpOnly(_) => None,
         };

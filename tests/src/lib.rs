@@ -7,6 +7,7 @@
 //! Deliberately not here: what a boot should look like, which the tests in `tests/lab/` say.
 
 mod archive;
+pub mod certificates;
 mod console;
 mod dnsmasq;
 mod firmware;

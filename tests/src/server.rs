@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lab_model::Ipv4Net;
 
 use crate::{
+    certificates,
     namespace::{BRIDGE, SERVER, network},
     process::{Process, bound, bound_without_privilege, own_without_privilege},
     supplies::Supplies,
@@ -26,6 +27,8 @@ pub enum Service {
     Network,
     /// The same where another DHCP server gives the addresses.
     Proxy,
+    /// The same as the first, by TLS too.
+    Tls,
     /// The same on a bridge with an IPv6 address too, where nobody is heard who asks for an IPv4 address.
     Ipv6,
     /// HTTP alone, by a user without privileges, on this port of 127.0.0.1: what machines on the emulator's own network reach
@@ -55,7 +58,7 @@ impl Service {
     /// Where machines find it over HTTP.
     pub fn base_url(self) -> String {
         match self {
-            Self::Network | Self::Proxy | Self::Ipv6 => format!("http://{SERVER}"),
+            Self::Network | Self::Proxy | Self::Tls | Self::Ipv6 => format!("http://{SERVER}"),
             Self::HttpOnly(port) => format!("http://{HOST}:{port}"),
         }
     }
@@ -63,7 +66,7 @@ impl Service {
     /// Where this process finds it over HTTP.
     pub(crate) fn local_url(self) -> String {
         match self {
-            Self::Network | Self::Proxy | Self::Ipv6 => format!("http://{SERVER}"),
+            Self::Network | Self::Proxy | Self::Tls | Self::Ipv6 => format!("http://{SERVER}"),
             Self::HttpOnly(port) => format!("http://127.0.0.1:{port}"),
         }
     }
@@ -71,7 +74,7 @@ impl Service {
     /// The server's address on the lab's network.
     pub(crate) fn network(self) -> Ipv4Net {
         match self {
-            Self::Network | Self::Proxy | Self::Ipv6 => network(),
+            Self::Network | Self::Proxy | Self::Tls | Self::Ipv6 => network(),
             Self::HttpOnly(_) => Ipv4Net::new(HOST, 24).expect("24 is a prefix length"),
         }
     }
@@ -81,6 +84,10 @@ impl Service {
         let common = format!("state = 'state'\ndefinitions = 'vms'\nimages = '{images}'\n\n[log]\nlevel = 'debug'\n\n");
         let network = match self {
             Self::Network | Self::Ipv6 => format!("[lab]\ninterface = '{BRIDGE}'\n"),
+            Self::Tls => format!(
+                "[lab]\ninterface = '{BRIDGE}'\n\n\
+                 [http.tls]\ncertificate = 'server.crt'\nkey = 'server.key'\nauthority = 'ca.crt'\n"
+            ),
             Self::Proxy => format!("[lab]\ninterface = '{BRIDGE}'\n\n[dhcp]\nmode = 'proxy-known'\n"),
             Self::HttpOnly(port) => {
                 let (url, address) = (self.base_url(), self.network());
@@ -111,6 +118,9 @@ impl Server {
                 own_without_privilege(owned)?;
             }
         }
+        if service == Service::Tls {
+            certificates::make(folder, SERVER.into())?;
+        }
         fs::write(folder.join(CONFIGURATION), service.configuration(&images))?;
         let (folder, log) = (folder.to_owned(), logs.join("server.log"));
         let mut server = Self { service, program, folder, log, process: None };
@@ -127,7 +137,7 @@ impl Server {
         let (socket, ready) = self.notify_socket()?;
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = match self.service {
-            Service::Network | Service::Proxy | Service::Ipv6 => bound(&self.program),
+            Service::Network | Service::Proxy | Service::Tls | Service::Ipv6 => bound(&self.program),
             Service::HttpOnly(_) => bound_without_privilege(&self.program),
         };
         command.args(["serve", "--config"]).arg(self.folder.join(CONFIGURATION));

@@ -57,6 +57,6 @@ pub use networks::Networks;
 pub use once::Once;
 pub use status::{
     BootReport, Configuration, DnsCounts, DnsHealth, Health, LabStatus, MachineReport, MachineStatus, NameServerHealth,
-    ReachedStage,
+    ReachedStage, TlsHealth,
 };
 pub use uuid::{NotUuid, Uuid};

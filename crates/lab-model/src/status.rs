@@ -134,6 +134,9 @@ pub struct Health {
     pub configuration: Option<Configuration>,
     /// How machines reach it.
     pub url: String,
+    /// How it is with TLS; `None` where it is not served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsHealth>,
     /// How many machines are defined.
     pub machines: usize,
     /// How many definition files are not in force as they stand.
@@ -187,6 +190,19 @@ impl Configuration {
             (!keys.is_empty()).then(|| format!("the configuration waits for a restart of the server: {keys}"));
         problem.chain(restart).collect()
     }
+}
+
+/// How it is with the server's certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TlsHealth {
+    /// How machines reach the server by TLS.
+    pub url: String,
+    /// When the certificate ends, or one that leads to its root.
+    pub ends: Timestamp,
+    /// What its owner should know: that it ends soon, or why the files as they are now are not at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What the server's DNS did since its start.

@@ -24,6 +24,7 @@ const FIXED: &[Fixed] = &[
     ("tftp.transfer-ports", |config, running| config.tftp.transfer_ports.clone_from(&running.tftp.transfer_ports)),
     ("http.listen", |config, running| config.http.listen = running.http.listen),
     ("http.port", |config, running| config.http.port = running.http.port),
+    ("http.tls", |config, running| config.http.tls.clone_from(&running.http.tls)),
     ("log.format", |config, running| config.log.format = running.log.format),
 ];
 
@@ -34,9 +35,10 @@ impl Config {
     }
 }
 
-/// Whether only a restart changes this key.
+/// Whether only a restart changes this key, or all of the section that it is in.
 pub(super) fn is_fixed(key: &str) -> bool {
-    FIXED.iter().any(|(fixed, _)| *fixed == key)
+    let is_in = |section| key.strip_prefix(section).is_some_and(|rest: &str| rest.is_empty() || rest.starts_with('.'));
+    FIXED.iter().any(|(fixed, _)| is_in(*fixed))
 }
 
 #[cfg(test)]
@@ -66,6 +68,7 @@ mod tests {
             ("tftp.transfer-ports", "'listening'"),
             ("http.listen", "'10.78.0.1'"),
             ("http.port", "8080"),
+            ("http.tls", "{ certificate = 'server.crt', key = 'server.key' }"),
             ("log.format", "'json'"),
         ] {
             let (mut changed, running) = (parse(&format!("{key} = {value}")), parse(""));
@@ -76,6 +79,12 @@ mod tests {
             assert_eq!(keys(&changed), keys(&running), "{key}");
             assert!(is_fixed(key), "{key}");
         }
+    }
+
+    #[test]
+    fn a_section_that_is_fixed_is_so_with_all_of_its_keys() {
+        assert!(is_fixed("http.tls.certificate"));
+        assert!(!is_fixed("http.tlsx") && !is_fixed("http"));
     }
 
     #[test]

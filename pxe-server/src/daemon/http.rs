@@ -10,9 +10,9 @@ use crate::plan::Family;
 
 impl Start<'_> {
     /// Starts HTTP; `served` is what else is.
-    pub(super) fn http(&mut self, listener: TcpListener, served: Served) {
+    pub(super) fn http(&mut self, listener: TcpListener, https: Option<TcpListener>, served: Served) {
         let Served { interface, holders, leases, names, rivals, doubts, ipv6 } = served;
-        let Self { plan, reload, known, tasks, .. } = self;
+        let Self { plan, reload, known, identity, tasks, .. } = self;
         let answers = State {
             inventory: known.inventory.clone(),
             images: known.images.clone(),
@@ -21,6 +21,8 @@ impl Start<'_> {
             plans: reload.plans(),
             configuration: reload.configuration(),
             family: Family::Ipv4,
+            is_secure: false,
+            identity: identity.clone(),
             holders,
             leases,
             clients6: ipv6.as_ref().map(|served| served.clients.clone()),
@@ -31,10 +33,18 @@ impl Start<'_> {
             limits: Limits::default(),
             stopping: tasks.shutdown().clone(),
         };
-        if let Some(Served6 { http, .. }) = ipv6 {
-            // The same answers, with URLs that whoever asks this way can reach.
+        // The same answers, with URLs that whoever asks this way can reach.
+        if let Some(Served6 { http, https, .. }) = ipv6 {
             let answers = State { family: Family::Ipv6, ..answers.clone() };
+            if let Some(https) = https {
+                let answers = State { is_secure: true, ..answers.clone() };
+                tasks.spawn("https6", |pulse, shutdown| serve(https, answers, pulse, shutdown));
+            }
             tasks.spawn("http6", |pulse, shutdown| serve(http, answers, pulse, shutdown));
+        }
+        if let Some(https) = https {
+            let answers = State { is_secure: true, ..answers.clone() };
+            tasks.spawn("https", |pulse, shutdown| serve(https, answers, pulse, shutdown));
         }
         tasks.spawn("http", |pulse, shutdown| serve(listener, answers, pulse, shutdown));
     }

@@ -131,7 +131,8 @@ impl Start<'_> {
             IpAddr::V4(address) => holders.holder(address),
             IpAddr::V6(_) => None,
         };
-        let house = FirstFile::new(Family::Ipv4, self.reload.plans(), self.known.journal.clone(), holder);
+        let (plans, identity) = (self.reload.plans(), self.identity.clone());
+        let house = FirstFile::new(Family::Ipv4, plans, identity, self.known.journal.clone(), holder);
         self.tasks.spawn("tftp", |pulse, shutdown| server.run(house, pulse, shutdown));
     }
 }

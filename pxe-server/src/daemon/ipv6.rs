@@ -21,6 +21,8 @@ pub(super) struct Served6 {
     pub(super) clients: Clients6,
     /// Where HTTP is to be served.
     pub(super) http: TcpListener,
+    /// The same by TLS, if it is.
+    pub(super) https: Option<TcpListener>,
 }
 
 impl Start<'_> {
@@ -29,7 +31,7 @@ impl Start<'_> {
     /// # Errors
     /// Leases, or the server's own identifier, cannot be read.
     pub(super) fn ipv6(&mut self, lan: Lan6, lab: &Lab6) -> anyhow::Result<Served6> {
-        let Lan6 { radv, dhcp6, tftp, http } = lan;
+        let Lan6 { radv, dhcp6, tftp, http, https } = lan;
         info!(server = %lab.server, url = %self.plan.url(Family::Ipv6), "IPv6");
         if let Some(radv) = radv {
             let plans = self.reload.plans();
@@ -38,7 +40,7 @@ impl Start<'_> {
         let mut clients = Clients6::new(lab.server);
         clients.leased = dhcp6.map(|socket| self.dhcp6(lab, socket)).transpose()?;
         self.tftp6(tftp, clients.clone());
-        Ok(Served6 { clients, http })
+        Ok(Served6 { clients, http, https })
     }
 
     fn dhcp6(&mut self, lab: &Lab6, socket: Dhcp6Socket) -> anyhow::Result<watch::Receiver<Leased>> {
@@ -60,7 +62,8 @@ impl Start<'_> {
             IpAddr::V4(_) => None,
             IpAddr::V6(address) => clients.holder(address),
         };
-        let house = FirstFile::new(Family::Ipv6, self.reload.plans(), self.known.journal.clone(), holder);
+        let (plans, identity) = (self.reload.plans(), self.identity.clone());
+        let house = FirstFile::new(Family::Ipv6, plans, identity, self.known.journal.clone(), holder);
         self.tasks.spawn("tftp6", |pulse, shutdown| server.run(house, pulse, shutdown));
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn config(
 
 fn write(machine: &Machine, manifest: &ImageManifest, disk: &DiskImage, state: &State) -> InstallerConfig {
     let ImageManifest { name, arch, kernel, initrd, installed_arguments, .. } = manifest;
-    let base = state.base();
+    let base = state.plain();
     let url = |file: &FileName| base.image(name, *arch, file, machine.mac);
     let remote = |file: &ImageFile| RemoteFile { url: url(&file.file), size: file.size, sha256: file.sha256 };
     let kexec = installed_arguments.as_ref().filter(|_| machine.after_install == AfterInstall::Kexec);

@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 
 use super::client::Client;
 use super::delivery::{Deliveries, Delivering};
+use super::door::{self, Door};
 use super::patience::Patience;
 use super::sendfile::{Outlet, Parts, Sending};
 use super::silent::{Newcomer, Silent};
@@ -48,7 +49,13 @@ const REST: Duration = Duration::from_millis(100);
 const MAX_HEAD_BYTES: usize = 16 << 10;
 
 /// Serves until the token is cancelled.
-pub(super) async fn serve(listener: TcpListener, router: Router, mut pulse: Pulse, shutdown: CancellationToken) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    door: Door,
+    router: Router,
+    mut pulse: Pulse,
+    shutdown: CancellationToken,
+) {
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let (crowd, silent) = (Crowd::new(CONNECTIONS_PER_CLIENT), Silent::default());
@@ -83,19 +90,46 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut pulse: Puls
             debug!(%client, %error, "gone");
             continue;
         }
-        let (service, shutdown, newcomer) = (service.clone(), shutdown.clone(), silent.join());
+        let (door, service, shutdown, newcomer) = (door.clone(), service.clone(), shutdown.clone(), silent.join());
         connections.spawn(async move {
             let _held = (place, member);
             let dismissed = newcomer.dismissed();
             tokio::select! {
                 () = dismissed => debug!(%client, "gave its place to another, having asked nothing"),
-                () = converse(stream, Client(client), newcomer, service, shutdown) => {}
+                () = enter(door, stream, Client(client), newcomer, service, shutdown) => {}
             }
         });
     }
     drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// Has a client in, and answers it.
+async fn enter(
+    door: Door,
+    stream: TcpStream,
+    client: Client,
+    newcomer: Newcomer,
+    service: TowerToHyperService<Router>,
+    shutdown: CancellationToken,
+) {
+    match door {
+        Door::Plain => converse(stream, client, newcomer, service, shutdown).await,
+        // In memory of its own, so that it costs nothing where there is no TLS.
+        Door::Tls(identity) => {
+            let conversation = Box::pin(async {
+                let handshake = timeout(HEAD_LIMIT, door::shake_hands(stream, &identity));
+                match shutdown.run_until_cancelled(handshake).await {
+                    Some(Ok(Ok(stream))) => converse(stream, client, newcomer, service, shutdown.clone()).await,
+                    Some(Ok(Err(error))) => debug!(client = %client.0, %error, "no TLS"),
+                    Some(Err(_)) => debug!(client = %client.0, "no TLS in time"),
+                    None => {}
+                }
+            });
+            conversation.await;
+        }
+    }
 }
 
 /// Answers one request after the other.

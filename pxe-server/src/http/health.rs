@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use axum::Json;
 use axum::extract::State as Extract;
 use jiff::Timestamp;
-use lab_model::{Health, Ipv4Net, Sha256};
+use lab_model::{Health, Ipv4Net, Sha256, TlsHealth};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
@@ -15,6 +15,7 @@ use super::State;
 use crate::dhcp::Rivals;
 use crate::images;
 use crate::interface::Interface;
+use crate::tls;
 
 /// What does not change while the server runs.
 #[derive(Clone, Debug)]
@@ -57,7 +58,8 @@ pub(super) async fn health(Extract(state): Extract<Arc<State>>) -> Json<Health> 
         interface: about.interface.as_ref().map(|interface| interface.name.clone()),
         addresses,
         configuration: Some(state.configuration.borrow().clone()),
-        url: state.base().to_string(),
+        url: state.plain().to_string(),
+        tls: state.identity.as_ref().and_then(|watch| tls_health(&state, watch)),
         machines: inventory.machines().count(),
         bad_definitions: inventory.problems().len(),
         images: images.images().count(),
@@ -69,4 +71,11 @@ pub(super) async fn health(Extract(state): Extract<Arc<State>>) -> Json<Health> 
         hosts_not_believed: state.doubts.known(),
         stopping: state.stopping.is_cancelled(),
     })
+}
+
+fn tls_health(state: &State, watch: &tls::Watch) -> Option<TlsHealth> {
+    let url = state.plan().secure_url(state.family)?.to_string();
+    let standing = watch.borrow().clone();
+    let problem = standing.problem.or_else(|| standing.identity.ends_soon(SystemTime::now()));
+    Some(TlsHealth { url, ends: standing.identity.ends, problem })
 }

@@ -51,7 +51,7 @@ pub(super) async fn script(
             manifest,
             profiles: &profiles,
             server: plan.lab.server,
-            base: plan.url(state.family),
+            base: state.base(),
             plain: plan.url(state.family),
             user: plan.config.seed.user.as_str(),
         },

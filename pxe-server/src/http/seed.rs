@@ -69,7 +69,7 @@ pub(super) fn remote(machine: &Machine, state: &State) -> RemoteFile {
     let iso = cloud_seed::iso(&seed(machine, &instance, state));
     RemoteFile {
         // The URL says which installation it is for, so that what is fetched is what the digest is of.
-        url: state.base().seed(&machine.name, &instance),
+        url: state.plain().seed(&machine.name, &instance),
         size: iso.len() as u64,
         sha256: Sha256(sha2::Sha256::digest(&iso).into()),
     }
@@ -92,7 +92,7 @@ fn check_due(machine: &Machine, state: &State) -> Result<(), Refusal> {
 }
 
 fn seed(machine: &Machine, instance: &str, state: &State) -> Seed {
-    let (up_url, plan) = (state.base().up(machine.mac), state.plan());
+    let (up_url, plan) = (state.plain().up(machine.mac), state.plan());
     let user = &plan.config.seed.user;
     Seed::new(Subject { machine, instance, user, up_url: &up_url, has_ipv6: state.clients6.is_some() })
 }

@@ -447,6 +447,8 @@ impl Lab {
             plans: plan::tests::published("[lab]\naddress = '10.77.0.1/24'\n"),
             configuration: watch::channel(configuration()).1,
             family: Family::Ipv4,
+            is_secure: false,
+            identity: None,
             holders: None,
             leases: None,
             clients6: None,

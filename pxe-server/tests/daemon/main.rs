@@ -29,5 +29,6 @@ mod rivals;
 mod server;
 mod shared;
 mod start;
+mod tls;
 mod udhcpc;
 mod unit;

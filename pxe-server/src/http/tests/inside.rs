@@ -275,6 +275,7 @@ async fn the_server_says_how_it_is() {
         addresses: vec!["10.77.0.1/24".parse().expect("a network")],
         configuration: Some(configuration()),
         url: "http://10.77.0.1".to_owned(),
+        tls: None,
         machines: 4,
         bad_definitions: 0,
         images: 2,
