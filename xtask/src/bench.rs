@@ -21,6 +21,7 @@ mod storm;
 mod table;
 mod tftp;
 mod unpacked;
+mod volley;
 
 use std::{fs, path::PathBuf};
 

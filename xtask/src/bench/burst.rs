@@ -1,6 +1,6 @@
 //! Many datagrams by one system call, so that clients are faster than the servers that they measure.
 
-use std::{io::IoSliceMut, net::UdpSocket, os::fd::AsRawFd as _};
+use std::{array, io::IoSliceMut, os::fd::AsRawFd};
 
 use anyhow::{Context as _, Result};
 use nix::{
@@ -28,15 +28,17 @@ impl Burst {
     ///
     /// # Errors
     /// The kernel refuses.
-    pub(crate) fn receive(&mut self, socket: &UdpSocket, most: usize) -> Result<impl Iterator<Item = &[u8]>> {
-        let mut slots: Vec<_> =
-            self.memory.chunks_exact_mut(SLOT).take(most).map(|slot| [IoSliceMut::new(slot)]).collect();
-        let received = recvmmsg(socket.as_raw_fd(), &mut self.headers, slots.iter_mut(), MsgFlags::MSG_DONTWAIT, None);
-        let lengths: Vec<_> = match received {
-            Ok(received) => received.map(|datagram| datagram.bytes).collect(),
-            Err(Errno::EAGAIN) => Vec::new(),
+    pub(crate) fn receive(&mut self, socket: &impl AsRawFd, most: usize) -> Result<impl Iterator<Item = &[u8]>> {
+        let mut memory = self.memory.chunks_exact_mut(SLOT);
+        let mut slots: [_; SLOTS] = array::from_fn(|_| [IoSliceMut::new(memory.next().expect("each has memory"))]);
+        let slots = slots.iter_mut().take(most);
+        let mut lengths = [0; SLOTS];
+        let count = match recvmmsg(socket.as_raw_fd(), &mut self.headers, slots, MsgFlags::MSG_DONTWAIT, None) {
+            Ok(received) => lengths.iter_mut().zip(received).map(|(length, datagram)| *length = datagram.bytes).count(),
+            Err(Errno::EAGAIN) => 0,
             Err(error) => return Err(error).context("receiving"),
         };
-        Ok(lengths.into_iter().zip(self.memory.chunks_exact(SLOT)).map(|(length, slot)| &slot[..length]))
+        let received = lengths.into_iter().take(count).zip(self.memory.chunks_exact(SLOT));
+        Ok(received.map(|(length, slot)| &slot[..length]))
     }
 }

@@ -1,9 +1,13 @@
 //! `cargo xtask bench dhcp`: addresses a second, what one costs, and how long a machine waits, beside Kea, ISC dhcpd and dnsmasq.
 //!
 //! Each server is started anew for each load, without a lease, on the same wire, and they take turns. Clients are on a host of
-//! their own, and say what a PXE firmware says; the four messages from DISCOVER to ACK are one exchange.
+//! their own, and say what a PXE firmware says; the four messages from DISCOVER to ACK are one exchange. In their turn the clients
+//! ask a server that costs next to nothing, which shows how far they are from being what is measured.
 
+mod alone;
 pub(crate) mod clients;
+mod frame;
+mod link;
 pub(crate) mod message;
 pub(crate) mod servers;
 mod yes;
@@ -15,9 +19,9 @@ use lab_tests::{BRIDGE, Namespace, SERVER, Supplies, process::run};
 
 pub(crate) use self::servers::Peers;
 use self::{
+    alone::Alone,
     clients::{Load, Pace, Served},
     servers::{Leases, Lot, PREFIX, Server},
-    yes::Yes,
 };
 use super::{
     report::median,
@@ -37,14 +41,12 @@ pub(crate) fn measure(runs: u8, supplies: &Supplies) -> Result<Table> {
     let site = Site::new(&namespace, &[])?;
     lead_straight_to_the_clients()?;
 
-    let most = {
-        let _yes = Yes::start()?;
-        let rates = (0..3).map(|_| site.run(|| clients::ask(&BUSY))?.map(|served| served.rate()));
-        median(&rates.collect::<Result<Vec<_>>>()?)
-    };
+    let mut alone = Vec::new();
     let mut measured = KINDS.map(|kind| (kind, Server::ALL.map(|_| Vec::new())));
     for run in 1..=runs {
         let mut step = Step::start(format!("run {run} of {runs}"));
+        step.note("the clients alone");
+        alone.push(Alone::measure(BUSY, &site)?);
         for (kind, columns) in &mut measured {
             for (server, figures) in Server::ALL.into_iter().zip(columns) {
                 if kind.is_for(server) {
@@ -55,7 +57,7 @@ pub(crate) fn measure(runs: u8, supplies: &Supplies) -> Result<Table> {
         }
         step.finish();
     }
-    Ok(report(&measured, most, load))
+    Ok(report(&measured, &alone, load))
 }
 
 /// Puts the clients' wire in the bridge's place: what a bridge takes for each packet is more than some of what is measured.
@@ -143,7 +145,12 @@ impl Measured {
     }
 
     fn cost(&self) -> f64 {
-        self.processor.as_secs_f64() * 1e6 / self.served.latencies.len() as f64
+        microseconds(self.processor) / self.served.latencies.len() as f64
+    }
+
+    /// How much of one processor the clients took.
+    fn clients(&self) -> f64 {
+        self.served.processor.as_secs_f64() / self.served.elapsed.as_secs_f64()
     }
 
     /// The latency that this share of clients has at most, in milliseconds.
@@ -155,8 +162,17 @@ impl Measured {
     }
 }
 
-fn report(measured: &[(Kind, [Vec<Measured>; 4])], most: f64, load: f64) -> Table {
-    let title = format!("Addresses by DHCP, 32 clients at once; {most:.0}/s if a server cost nothing");
+fn microseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+fn report(measured: &[(Kind, [Vec<Measured>; 4])], alone: &[Alone], load: f64) -> Table {
+    let of_alone = |figure: fn(&Alone) -> f64| median(&alone.iter().map(figure).collect::<Vec<_>>());
+    let (most, own) = (of_alone(|alone| alone.rate), of_alone(|alone| microseconds(alone.cost)));
+    let title = format!(
+        "Addresses by DHCP, 32 clients at once; {most:.0}/s if a server cost nothing (CPU µs each: clients {own:.1}, server {:.1})",
+        of_alone(|alone| microseconds(alone.server))
+    );
     let mut table = Table::new(title, Server::ALL.map(Server::name).to_vec(), load);
     let of = |kind: Kind, figure: &dyn Fn(&Measured) -> f64| -> Vec<Vec<f64>> {
         let (_, columns) = measured.iter().find(|(measured, _)| *measured == kind).expect("every kind is measured");
@@ -168,6 +184,7 @@ fn report(measured: &[(Kind, [Vec<Measured>; 4])], most: f64, load: f64) -> Tabl
     let name = Kind::Busy.name();
     table.add(name, "1/s", of(Kind::Busy, &Measured::rate), &[at_least(Server::Kea, 3.0), at_least(Server::Isc, 3.0)]);
     table.add(name, "CPU µs each", of(Kind::Busy, &Measured::cost), &[at_most(Server::Kea, 0.33)]);
+    table.add(name, "clients' CPU share", of(Kind::Busy, &Measured::clients), &[]);
     let name = Kind::New.name();
     let limits = [at_least(Server::Isc, 5.0), at_least(Server::Dnsmasq, 10.0), at_least(Server::Kea, 0.7)];
     table.add(name, "1/s", of(Kind::New, &Measured::rate), &limits);
@@ -185,15 +202,14 @@ fn report(measured: &[(Kind, [Vec<Measured>; 4])], most: f64, load: f64) -> Tabl
         &[(None, Limit::AtLeast(0.9))],
     );
 
-    // Any one of them would be one too many, so these are sums and no medians.
     // So that the clients are not what is measured.
-    let ahead = most / median(&of(Kind::Busy, &Measured::rate)[1]);
-    table.add(
-        "the clients alone",
-        "of Kea's",
-        vec![vec![ahead], vec![], vec![], vec![]],
-        &[(None, Limit::AtLeast(10.0))],
-    );
+    let kea = |figure: &dyn Fn(&Measured) -> f64| median(&of(Kind::Busy, figure)[1]);
+    let mut ahead = |unit, value, limit| {
+        table.add("the clients alone", unit, vec![vec![value], vec![], vec![], vec![]], &[(None, limit)]);
+    };
+    ahead("of Kea's rate", most / kea(&Measured::rate), Limit::AtLeast(10.0));
+    ahead("of Kea's CPU", own / kea(&Measured::cost), Limit::AtMost(0.1));
+    // Any one of them would be one too many, so these are sums and no medians.
     let mut count = |name: &str, figure: fn(&Served) -> u32| {
         let of = |kind| of(kind, &|measured| figure(&measured.served).into());
         let loads = of(Kind::Few).into_iter().zip(of(Kind::Busy)).zip(of(Kind::New));

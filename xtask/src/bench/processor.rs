@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use nix::unistd::{SysconfVar, sysconf};
+use nix::{
+    time::ClockId,
+    unistd::{SysconfVar, sysconf},
+};
 
 /// A process, what it has started, and what it starts from now on.
 #[derive(Debug)]
@@ -75,6 +78,14 @@ impl Drop for Group {
         }
         let _ = fs::remove_dir(&self.0);
     }
+}
+
+/// How much the calling thread took since it began.
+///
+/// # Errors
+/// The kernel does not say.
+pub(crate) fn this_thread() -> Result<Duration> {
+    Ok(ClockId::CLOCK_THREAD_CPUTIME_ID.now()?.into())
 }
 
 /// A process and all that descend from it (proc_pid_task(5), `children`).

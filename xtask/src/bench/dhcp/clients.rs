@@ -1,27 +1,23 @@
 //! Many DHCP clients on one thread and one socket.
 //!
-//! They ask for broadcasts, as EDK2 does, so that all answers come to the one socket, which takes as many as are there with one
-//! system call. How much faster than a server they are shows a server that decides nothing ([`super::yes`]).
+//! They ask for broadcasts, as EDK2 does, so that all answers come to the one socket. What they do next with the answers that are
+//! there goes out together. How much faster than a server they are shows a server that decides nothing ([`super::yes`]).
 
 use std::{
     collections::HashMap,
-    io,
-    net::{Ipv4Addr, UdpSocket},
-    os::fd::AsFd as _,
+    mem,
+    net::Ipv4Addr,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
-use nix::{
-    poll::{PollFd, PollFlags, ppoll},
-    sys::{
-        socket::{setsockopt, sockopt},
-        time::TimeSpec,
-    },
-};
+use anyhow::{Result, ensure};
 
-use super::message::{self, Answer, Kind, Question};
-use crate::bench::burst::{Burst, SLOTS};
+use super::{
+    frame::{CLIENT_PORT, Sender},
+    link::Link,
+    message::{self, Answer, Kind, Question},
+};
+use crate::bench::processor;
 
 /// Who asks, and how.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +44,8 @@ pub(crate) enum Pace {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Served {
     pub(crate) elapsed: Duration,
+    /// What the clients themselves took of a processor.
+    pub(crate) processor: Duration,
     /// From DISCOVER to ACK, in the order in which clients got their addresses.
     pub(crate) latencies: Vec<Duration>,
     /// Messages that were sent again, because no answer came.
@@ -71,7 +69,7 @@ impl Served {
 /// The network refuses, or no client ever gets an address.
 pub(crate) fn ask(load: &Load) -> Result<Served> {
     let mut site = Clients::new(*load)?;
-    let begun = Instant::now();
+    let (begun, processor) = (Instant::now(), processor::this_thread()?);
     let (mut due, mut looked) = (begun, begun);
     while (site.served.latencies.len() as u32) < load.exchanges && begun.elapsed() < load.limit {
         let now = Instant::now();
@@ -87,15 +85,18 @@ pub(crate) fn ask(load: &Load) -> Result<Served> {
                 due.saturating_duration_since(now).min(LOOK)
             }
         };
-        site.wait(wait)?;
-        site.receive()?;
+        site.link.flush()?;
+        if site.receive()? == 0 {
+            site.link.wait(wait)?;
+        }
         if looked.elapsed() > LOOK {
             looked = Instant::now();
             site.ask_again(looked)?;
         }
     }
     ensure!(!site.served.latencies.is_empty(), "no client has got an address");
-    Ok(Served { elapsed: begun.elapsed(), ..site.served })
+    let processor = processor::this_thread()?.saturating_sub(processor);
+    Ok(Served { elapsed: begun.elapsed(), processor, ..site.served })
 }
 
 /// Asks until a server makes an offer; the client is none of a load's.
@@ -103,17 +104,20 @@ pub(crate) fn ask(load: &Load) -> Result<Served> {
 /// # Errors
 /// It makes none within `limit`.
 pub(crate) fn wait_for_offer(limit: Duration) -> Result<()> {
-    let socket = socket()?;
+    let mut link = Link::open(INTERFACE, CLIENT_PORT)?;
     let begun = Instant::now();
     while begun.elapsed() < limit {
-        send(&socket, &message::write(Question::Discover, u32::MAX, u32::MAX))?;
-        let mut waits = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        if ppoll(&mut waits, Some(TimeSpec::from_duration(ASK)), None)? > 0 {
+        send(&mut link, Question::Discover, u32::MAX, u32::MAX)?;
+        link.flush()?;
+        if link.wait(ASK)? && link.receive()?.filter_map(message::read).next().is_some() {
             return Ok(());
         }
     }
     anyhow::bail!("no offer within {limit:?}")
 }
+
+/// The clients' way to the network ([`Site`](crate::bench::site::Site)).
+const INTERFACE: &str = "eth0";
 
 /// How often is looked for answers that are late.
 const LOOK: Duration = Duration::from_millis(100);
@@ -121,16 +125,14 @@ const LOOK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(1);
 const ASK: Duration = Duration::from_millis(10);
 
-/// Enough for every message that clients send before their turn comes again.
-const QUEUE_BYTES: usize = 8 << 20;
-
 /// More than ever wait for an answer at a fixed pace.
 const SEATS: usize = 256;
 
 struct Clients {
     load: Load,
-    socket: UdpSocket,
-    burst: Burst,
+    link: Link,
+    /// Those that came last.
+    answers: Vec<Answer>,
     /// Those that wait for an answer; `xid` is the place here, and which exchange it is.
     seats: Vec<Option<Exchange>>,
     free: Vec<usize>,
@@ -157,8 +159,8 @@ impl Clients {
         };
         Ok(Self {
             load,
-            socket: socket()?,
-            burst: Burst::new(),
+            link: Link::open(INTERFACE, CLIENT_PORT)?,
+            answers: Vec::new(),
             seats: (0..seats).map(|_| None).collect(),
             free: (0..seats).rev().collect(),
             begun: 0,
@@ -176,23 +178,20 @@ impl Clients {
         let (client, xid) = (self.begun % self.load.clients, self.begun << 8 | seat as u32);
         self.begun += 1;
         let exchange = Exchange { client, xid, begun: now, question: Question::Discover, sent: now };
-        exchange.send(&self.socket)?;
+        exchange.send(&mut self.link)?;
         self.seats[seat] = Some(exchange);
         Ok(true)
     }
 
-    /// Waits for an answer.
-    fn wait(&self, limit: Duration) -> Result<()> {
-        let mut waits = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-        ppoll(&mut waits, Some(TimeSpec::from_duration(limit)), None)?;
-        Ok(())
-    }
-
-    /// Takes the answers that are there, and goes on with each.
-    fn receive(&mut self) -> Result<()> {
-        let answers: Vec<_> = self.burst.receive(&self.socket, SLOTS)?.filter_map(message::read).collect();
+    /// Takes the answers that are there, and goes on with each; returns how many there were.
+    fn receive(&mut self) -> Result<usize> {
+        let mut answers = mem::take(&mut self.answers);
+        answers.clear();
+        answers.extend(self.link.receive()?.filter_map(message::read));
         let now = Instant::now();
-        answers.into_iter().try_for_each(|answer| self.take(answer, now))
+        answers.iter().try_for_each(|answer| self.take(*answer, now))?;
+        self.answers = answers;
+        Ok(self.answers.len())
     }
 
     fn take(&mut self, Answer { kind, xid, address, server }: Answer, now: Instant) -> Result<()> {
@@ -222,37 +221,105 @@ impl Clients {
             _ => return Ok(()),
         };
         exchange.sent = now;
-        exchange.send(&self.socket)
+        exchange.send(&mut self.link)
     }
 
     fn ask_again(&mut self, now: Instant) -> Result<()> {
         for exchange in self.seats.iter_mut().flatten().filter(|exchange| now - exchange.sent > PATIENCE) {
             self.served.unanswered += 1;
             exchange.sent = now;
-            exchange.send(&self.socket)?;
+            exchange.send(&mut self.link)?;
         }
         Ok(())
     }
 }
 
 impl Exchange {
-    fn send(&self, socket: &UdpSocket) -> Result<()> {
-        send(socket, &message::write(self.question, self.client, self.xid))
+    fn send(&self, link: &mut Link) -> Result<()> {
+        send(link, self.question, self.client, self.xid)
     }
 }
 
-fn socket() -> Result<UdpSocket> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 68)).context("clients cannot have port 68")?;
-    socket.set_broadcast(true)?;
-    // Beyond what the system allows everybody, where that is possible.
-    setsockopt(&socket, sockopt::RcvBufForce, &QUEUE_BYTES)
-        .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &QUEUE_BYTES))?;
-    Ok(socket)
+/// A client that has no address yet says so with its own hardware address, as on a wire of its own.
+fn send(link: &mut Link, question: Question, client: u32, xid: u32) -> Result<()> {
+    let from = Sender { mac: message::mac(client), address: Ipv4Addr::UNSPECIFIED, port: CLIENT_PORT };
+    link.send(&from, |octets| message::append(question, client, xid, octets))
 }
 
-fn send(socket: &UdpSocket, message: &[u8]) -> Result<()> {
-    match socket.send_to(message, (Ipv4Addr::BROADCAST, 67)) {
-        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error).context("a client cannot send"),
-        Ok(_) | Err(_) => Ok(()),
+#[cfg(test)]
+mod tests {
+    use lab_tests::{BRIDGE, Namespace};
+
+    use super::*;
+    use crate::bench::{
+        dhcp::{
+            frame::SERVER_PORT,
+            yes::{self, YES},
+        },
+        site::Site,
+    };
+
+    #[test]
+    fn everybody_gets_an_address_of_their_own() {
+        let network = Network::new();
+        let server = yes::Yes::start();
+
+        let load = Load { clients: 200, exchanges: 500, pace: Pace::Outstanding(100), limit: LIMIT };
+        let served = network.site.run(move || ask(&load)).unwrap().unwrap();
+
+        assert_eq!(served.latencies.len(), 500);
+        assert_eq!((served.refused, served.duplicates), (0, 0));
+        server.stop().unwrap();
     }
+
+    #[test]
+    fn what_a_server_does_wrong_is_counted() {
+        let network = Network::new();
+        let mut server = Link::open(BRIDGE, SERVER_PORT).unwrap();
+        let load = Load { clients: 2, exchanges: 2, pace: Pace::Outstanding(1), limit: LIMIT };
+        let asked = network.site.begin(move || ask(&load)).unwrap();
+
+        // It does not answer the first message, refuses the first request, and confirms one address to all.
+        let (mut messages, mut requests) = (0, 0);
+        let served = loop {
+            server.wait(LOOK).unwrap();
+            let questions = server.receive().unwrap().filter_map(yes::Question::read).collect::<Vec<_>>();
+            for mut question in questions {
+                messages += 1;
+                question.header[33] = 0;
+                if question.answer == ACK {
+                    requests += 1;
+                    question.answer = if requests == 1 { NAK } else { ACK };
+                }
+                if messages > 1 {
+                    server.send(&YES, |octets| question.answer(octets)).unwrap();
+                }
+            }
+            server.flush().unwrap();
+            if let Ok(served) = asked.try_recv() {
+                break served.unwrap();
+            }
+        };
+
+        assert_eq!(served.latencies.len(), 2);
+        assert_eq!((served.refused, served.duplicates), (1, 1));
+        assert_ne!(served.unanswered, 0);
+    }
+
+    struct Network {
+        site: Site,
+        _namespace: Namespace,
+    }
+
+    impl Network {
+        fn new() -> Self {
+            let namespace = Namespace::enter().unwrap();
+            Self { site: Site::new(&namespace, &[]).unwrap(), _namespace: namespace }
+        }
+    }
+
+    const LIMIT: Duration = Duration::from_secs(60);
+    /// RFC 2132 §9.6.
+    const ACK: u8 = 5;
+    const NAK: u8 = 6;
 }

@@ -29,28 +29,36 @@ pub(crate) enum Kind {
     Nak,
 }
 
-/// The octets of a message to a server, with the broadcast flag, which EDK2 sets too.
+/// The octets of a message to a server.
 pub(crate) fn write(question: Question, client: u32, xid: u32) -> Vec<u8> {
-    let mut packet = vec![0; HEADER];
+    let mut message = Vec::new();
+    append(question, client, xid, &mut message);
+    message
+}
+
+/// Writes a message to a server after what is there, with the broadcast flag, which EDK2 sets too.
+pub(crate) fn append(question: Question, client: u32, xid: u32, octets: &mut Vec<u8>) {
+    let start = octets.len();
+    octets.resize(start + HEADER, 0);
+    let header = &mut octets[start..];
     // BOOTREQUEST, Ethernet, six octets of hardware address.
-    packet[..3].copy_from_slice(&[1, 1, 6]);
-    packet[4..8].copy_from_slice(&xid.to_be_bytes());
-    packet[10] = 0x80;
-    packet[28..34].copy_from_slice(&mac(client));
-    packet.extend(COOKIE);
+    header[..3].copy_from_slice(&[1, 1, 6]);
+    header[4..8].copy_from_slice(&xid.to_be_bytes());
+    header[10] = 0x80;
+    header[28..34].copy_from_slice(&mac(client));
+    octets.extend(COOKIE);
     match question {
-        Question::Discover => packet.extend([53, 1, 1]),
+        Question::Discover => octets.extend([53, 1, 1]),
         Question::Request { address, server } => {
-            packet.extend([53, 1, 3, 50, 4]);
-            packet.extend(address.octets());
-            packet.extend([54, 4]);
-            packet.extend(server.octets());
+            octets.extend([53, 1, 3, 50, 4]);
+            octets.extend(address.octets());
+            octets.extend([54, 4]);
+            octets.extend(server.octets());
         }
     }
-    packet.extend(FIRMWARE);
-    packet.push(255);
-    packet.resize(packet.len().max(BOOTP), 0);
-    packet
+    octets.extend(FIRMWARE);
+    octets.push(255);
+    octets.resize(octets.len().max(start + BOOTP), 0);
 }
 
 /// What a datagram says; `None` where it is no answer.
@@ -83,7 +91,7 @@ pub(crate) fn read(datagram: &[u8]) -> Option<Answer> {
 }
 
 /// A hardware address that is locally administered, as those of virtual machines are.
-fn mac(client: u32) -> [u8; 6] {
+pub(crate) fn mac(client: u32) -> [u8; 6] {
     let [a, b, c, d] = client.to_be_bytes();
     [0x52, 0x54, a, b, c, d]
 }

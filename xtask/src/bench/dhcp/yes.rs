@@ -2,80 +2,119 @@
 //! cost nothing.
 
 use std::{
-    net::{Ipv4Addr, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use lab_tests::{BRIDGE, SERVER};
-use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::bench::burst::{Burst, SLOTS};
+use super::{
+    frame::{SERVER_PORT, Sender},
+    link::Link,
+};
+use crate::bench::processor;
 
 /// The server, until this is dropped.
 pub(super) struct Yes {
     ended: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Result<Duration>>>,
 }
 
 impl Yes {
-    /// Answers on the lab's bridge.
-    ///
-    /// # Errors
-    /// Another server does.
-    pub(super) fn start() -> Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 67))?;
-        socket.set_broadcast(true)?;
-        socket.set_read_timeout(Some(LOOK))?;
-        setsockopt(&socket, sockopt::BindToDevice, &BRIDGE.into())?;
+    /// Answers where the lab's bridge is.
+    pub(super) fn start() -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let end = ended.clone();
+        let (opened, ready) = mpsc::channel();
         let thread = thread::spawn(move || {
-            let mut burst = Burst::new();
+            let mut link = Link::open(BRIDGE, SERVER_PORT)?;
+            let _ = opened.send(());
             while !end.load(Ordering::Relaxed) {
-                // Waits for one, and takes all.
-                let _ = socket.peek(&mut [0]);
-                let questions = burst.receive(&socket, SLOTS).into_iter().flatten();
-                for answer in questions.filter_map(answer) {
-                    let _ = socket.send_to(&answer, (Ipv4Addr::BROADCAST, 68));
-                }
+                answer(&mut link)?;
             }
+            processor::this_thread()
         });
-        Ok(Self { ended, thread: Some(thread) })
+        // Where it could not be opened, that is what the thread ended with.
+        let _ = ready.recv();
+        Self { ended, thread: Some(thread) }
+    }
+
+    /// Ends it, and returns what it took of a processor.
+    ///
+    /// # Errors
+    /// It could not open, receive or send.
+    pub(super) fn stop(mut self) -> Result<Duration> {
+        self.end().unwrap_or_else(|| Err(anyhow!("it has ended")))
+    }
+
+    fn end(&mut self) -> Option<Result<Duration>> {
+        self.ended.store(true, Ordering::Relaxed);
+        let thread = self.thread.take()?;
+        Some(thread.join().unwrap_or_else(|_| Err(anyhow!("it panicked"))))
     }
 }
 
 impl Drop for Yes {
     fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        let _ = self.thread.take().map(JoinHandle::join);
+        let _ = self.end();
     }
 }
 
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The client's own message, sent back with what makes an answer of it.
-fn answer(question: &[u8]) -> Option<Vec<u8>> {
-    // The clients here write the message type first.
-    let kind = match question.get(240..243)? {
-        [53, 1, 1] => 2,
-        [53, 1, 3] => 5,
-        _ => return None,
-    };
-    let mut answer = question[..240].to_vec();
-    answer[0] = 2;
-    let client = u32::from_be_bytes(answer[30..34].try_into().ok()?);
-    answer[16..20].copy_from_slice(&Ipv4Addr::from_bits(u32::from(POOL) + client % (1 << 14)).octets());
-    answer.extend([53, 1, kind, 54, 4]);
-    answer.extend(SERVER.octets());
-    answer.push(255);
-    answer.resize(300, 0);
-    Some(answer)
+/// Answers the questions that are there, or waits for some.
+fn answer(link: &mut Link) -> Result<()> {
+    let questions = link.receive()?.filter_map(Question::read).collect::<Vec<_>>();
+    if questions.is_empty() {
+        link.wait(LOOK)?;
+    }
+    for question in questions {
+        link.send(&YES, |octets| question.answer(octets))?;
+    }
+    link.flush()
 }
 
-const POOL: Ipv4Addr = Ipv4Addr::new(10, 77, 8, 0);
+/// Its hardware address is none that a client has.
+pub(super) const YES: Sender = Sender { mac: [2, 0, 0, 0, 0, 67], address: SERVER, port: SERVER_PORT };
+
+/// A client's message up to its options (RFC 2131 §2, figure 1), and the type of the answer.
+pub(super) struct Question {
+    pub(super) header: [u8; 240],
+    pub(super) answer: u8,
+}
+
+impl Question {
+    pub(super) fn read(message: &[u8]) -> Option<Self> {
+        let (header, options) = message.split_first_chunk()?;
+        // The clients here write the message type first.
+        let answer = match options {
+            [53, 1, 1, ..] => 2,
+            [53, 1, 3, ..] => 5,
+            _ => return None,
+        };
+        Some(Self { header: *header, answer })
+    }
+
+    /// The client's own message, with what makes an answer of it.
+    pub(super) fn answer(mut self, octets: &mut Vec<u8>) {
+        let start = octets.len();
+        self.header[0] = 2;
+        // The number is the end of the hardware address, and there are fewer clients than two octets can tell apart.
+        self.header.copy_within(32..34, 18);
+        self.header[16..18].copy_from_slice(&NETWORK);
+        octets.extend(self.header);
+        octets.extend([53, 1, self.answer, 54, 4]);
+        octets.extend(SERVER.octets());
+        octets.push(255);
+        octets.resize(start + 300, 0);
+    }
+}
+
+/// How every address begins.
+const NETWORK: [u8; 2] = [10, 77];
