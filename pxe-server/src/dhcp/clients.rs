@@ -62,6 +62,15 @@ impl Clients {
     /// Takes up what became of a lease.
     pub(crate) fn note(&mut self, lease: &LeaseRecord) {
         let LeaseRecord { mac, address, state, expires, .. } = *lease;
+        // A lease that is prolonged, as most are.
+        if let Some(holder) = self.by_address.get_mut(&address)
+            && holder.mac == mac
+            && state == LeaseState::Bound
+        {
+            holder.expires = expires;
+            holder.hostname.clone_from(&lease.hostname);
+            return;
+        }
         let link = self.links.iter().position(|link| link.iter().any(|subnet| subnet.contains(address)));
         if let Some(before) = self.by_address.remove(&address) {
             self.by_mac.remove(&(before.mac, link));

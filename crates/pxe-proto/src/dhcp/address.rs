@@ -1,10 +1,11 @@
 //! What leases ask of an address, so that they are kept alike for both families.
 
 use std::fmt::{Debug, Display};
+use std::hash::Hash;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// An IPv4 or IPv6 address: one of a row of numbers.
-pub trait Address: Copy + Ord + Debug + Display {
+pub trait Address: Copy + Ord + Hash + Debug + Display {
     /// Its place in the row.
     fn number(self) -> u128;
 

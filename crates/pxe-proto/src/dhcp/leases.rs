@@ -3,7 +3,7 @@
 //! Every step takes time logarithmic in the number of clients, whatever the pool's size. What is kept is bounded by the
 //! pool and the reservations: a client that was never given an address leaves nothing behind.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ pub(crate) struct Leases<A> {
     /// First those of the classes, in their order; last the one for everybody.
     pools: Vec<Pool<A>>,
     reserved: BTreeSet<A>,
-    by_address: BTreeMap<A, LeaseRecord<A>>,
-    /// A hash table, because nobody sees its order and each request looks here several times.
+    /// Both are hash tables, because each request looks there several times; nobody sees their order.
+    by_address: HashMap<A, LeaseRecord<A>>,
     by_mac: HashMap<MacAddr, Held<A>>,
     clock: UnixSeconds,
 }
@@ -67,7 +67,7 @@ impl<A: Address> Leases<A> {
             router,
             pools,
             reserved: BTreeSet::new(),
-            by_address: BTreeMap::new(),
+            by_address: HashMap::new(),
             by_mac: HashMap::new(),
             clock: UnixSeconds::default(),
         }
@@ -311,14 +311,18 @@ impl<A: Address> Leases<A> {
         Ok(())
     }
 
-    /// All that is known, offers too, for [`Leases::adopt`].
+    /// All that is known, offers too, by address, for [`Leases::adopt`].
     pub(crate) fn into_records(self) -> impl Iterator<Item = LeaseRecord<A>> {
-        self.by_address.into_values()
+        let mut records: Vec<_> = self.by_address.into_values().collect();
+        records.sort_unstable_by_key(|record| record.address);
+        records.into_iter()
     }
 
     /// Everything but offers, by address.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &LeaseRecord<A>> {
-        self.by_address.values().filter(|record| record.state != LeaseState::Offered)
+        let mut kept: Vec<_> = self.by_address.values().filter(|record| record.state != LeaseState::Offered).collect();
+        kept.sort_unstable_by_key(|record| record.address);
+        kept.into_iter()
     }
 
     /// Puts the record in the place of whatever was known of its address and of its machine.
