@@ -1,12 +1,12 @@
 //! Addresses: given, kept, and remembered.
 
 use std::fs::{self, File};
-use std::io::Write as _;
-use std::net::Ipv4Addr;
+use std::io::{ErrorKind, Write as _};
+use std::net::{Ipv4Addr, UdpSocket};
 
 use lab_model::MacAddr;
 use lab_tests::process::{run, until};
-use lab_tests::{NEIGHBOUR, Namespace};
+use lab_tests::{BRIDGE, NEIGHBOUR, Namespace};
 
 use crate::client::{DhcpClient, elsewhere, tftp_read};
 use crate::server::{LIMIT, ON_THE_BRIDGE, Server, definition};
@@ -37,6 +37,33 @@ fn a_reply_reaches_a_client_that_answers_no_arp() {
 
     assert_eq!(address, RESERVED);
     server.wait_for_log("stage=\"ack\" destination=Hardware");
+}
+
+#[test]
+fn what_everybody_is_told_does_not_come_back_to_the_server_itself() {
+    let namespace = Namespace::enter().unwrap();
+    let listener = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 68)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let server = Server::started();
+
+    elsewhere(&namespace, || DhcpClient::new(STRANGER).address());
+
+    server.wait_for_log("stage=\"ack\" destination=Broadcast");
+    let heard = listener.recv(&mut [0; 1500]).map_err(|error| error.kind());
+    assert_eq!(heard, Err(ErrorKind::WouldBlock));
+}
+
+#[test]
+fn a_reply_that_the_interface_carries_in_no_frame_is_divided() {
+    let namespace = Namespace::enter().unwrap();
+    // Less than any DHCP message has with its headers.
+    run("ip", &["link", "set", BRIDGE, "mtu", "296"]).unwrap();
+    let mut server = Server::configured(&format!("{ON_THE_BRIDGE}[log]\nlevel = 'debug'\n"));
+    server.start();
+
+    elsewhere(&namespace, || DhcpClient::new(STRANGER).address());
+
+    server.wait_for_log("a DHCP reply cannot be sent as a frame");
 }
 
 #[test]
