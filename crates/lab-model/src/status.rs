@@ -165,6 +165,15 @@ pub struct Health {
     pub stopping: bool,
 }
 
+impl Health {
+    /// What its owner should know, one sentence each; nothing where all is well with its files.
+    pub fn notes(&self) -> Vec<String> {
+        let configuration = self.configuration.iter().flat_map(Configuration::notes);
+        let tls = self.tls.iter().filter_map(|tls| tls.problem.clone());
+        configuration.chain(tls).collect()
+    }
+}
+
 /// Which configuration the server works by, and how it is with the file that it is from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -183,7 +192,7 @@ pub struct Configuration {
 
 impl Configuration {
     /// What its owner should know, one sentence each; nothing where the file is at work as it is.
-    pub fn notes(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<String> {
         let problem = self.problem.iter().map(|problem| format!("the configuration is as it was before: {problem}"));
         let keys = self.restart_for.join(", ");
         let restart =
@@ -253,6 +262,20 @@ pub struct NameServerHealth {
 mod tests {
     use super::*;
     use crate::What;
+
+    #[test]
+    fn what_is_wrong_with_a_servers_files_is_told_together() {
+        let health = r#"{"version":"1","now":"2026-01-01T00:00:00Z","uptime-seconds":1,"addresses":[],"machines":0,
+            "bad-definitions":0,"images":0,"bad-images":0,"stopping":false,"url":"http://10.77.0.1",
+            "configuration":{"sha256":"SHA256","since":"2026-01-01T00:00:00Z","problem":"a comma is missing"},
+            "tls":{"url":"https://10.77.0.1","ends":"2026-01-02T00:00:00Z","problem":"the certificate ends"}}"#;
+        let health: Health = serde_json::from_str(&health.replace("SHA256", &"0".repeat(64))).expect("a health");
+
+        assert_eq!(
+            health.notes(),
+            ["the configuration is as it was before: a comma is missing", "the certificate ends"]
+        );
+    }
 
     #[test]
     fn a_report_survives_json() {

@@ -1,7 +1,7 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use lab_model::{Configuration, Health, LabStatus, MachineName, MachineStatus, Role, Stage};
+use lab_model::{Health, LabStatus, MachineName, MachineStatus, Role, Stage};
 use serde::Serialize;
 
 use crate::error::{Failure, Kind, Result};
@@ -99,8 +99,7 @@ impl Lab {
                     if server.health.is_some() {
                         status = api.machines()?;
                     }
-                    let configuration = server.health.iter().filter_map(|health| health.configuration.as_ref());
-                    problems.extend(configuration.flat_map(Configuration::notes));
+                    problems.extend(server.health.iter().flat_map(Health::notes));
                 }
                 Some(server)
             }

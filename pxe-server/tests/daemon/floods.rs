@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -17,6 +18,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::client::{DhcpClient, elsewhere, http_get};
 use crate::server::{LIMIT, ON_THE_BRIDGE, Server, definition};
+use crate::tls;
 
 /// What the server may take at most, whatever happens: its program's pages and all.
 const MEMORY_KIB: u64 = 64 << 10;
@@ -73,13 +75,30 @@ fn ten_thousand_connections_that_say_nothing() {
     let namespace = Namespace::enter().unwrap();
     let server = lab();
     let strangers = Strangers::on(&namespace);
-    let connections = strangers.connect(10_000);
+    let connections = strangers.connect(10_000, 80);
 
     let (status, _) = elsewhere(&namespace, || http_get(&format!("http://{SERVER}/health")));
 
     assert_eq!(status, 200);
     drop(connections);
     check(&server);
+}
+
+#[test]
+fn ten_thousand_connections_that_never_shake_hands() {
+    let namespace = Namespace::enter().unwrap();
+    let mut server = tls::serving();
+    let strangers = Strangers::on(&namespace);
+    let connections = strangers.connect(10_000, 443);
+
+    let authority = server.path("ca.crt");
+    let healthy = elsewhere(&namespace, move || tls::ask(&authority, &[&format!("https://{SERVER}/healthz")]));
+
+    assert_eq!(healthy.stdout, b"ok\n", "{healthy:?}");
+    check(&server);
+    assert_eq!(server.stop(), ExitStatus::default());
+    assert!(!server.log().contains("did not end in time"), "nobody waits for a handshake: {}", server.log());
+    drop(connections);
 }
 
 #[test]
@@ -158,12 +177,12 @@ impl Strangers {
     }
 
     /// Connections from its addresses in turn, as far as the server takes them up.
-    fn connect(&self, count: usize) -> Vec<Socket> {
-        let connect = |number| {
+    fn connect(&self, count: usize, port: u16) -> Vec<Socket> {
+        let connect = move |number| {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             socket.set_nonblocking(true).unwrap();
             socket.bind(&SocketAddr::from((address(number), 0)).into()).unwrap();
-            let _ = socket.connect(&SocketAddr::from((SERVER, 80)).into());
+            let _ = socket.connect(&SocketAddr::from((SERVER, port)).into());
             socket
         };
         self.0.run(move || (0..count).map(connect).collect()).unwrap()

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use lab_model::Health;
@@ -138,7 +139,7 @@ fn a_certificate_that_has_ended_is_told_and_keeps_nothing_from_starting() {
 
     server.wait_for_log("http.tls.certificate has ended on ");
     assert!(problem().unwrap().starts_with("http.tls.certificate has ended on "));
-    let refused = ask(&server, &[&format!("https://{SERVER}/healthz")]);
+    let refused = ask(&server.path("ca.crt"), &[&format!("https://{SERVER}/healthz")]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("certificate has expired"), "{refused:?}");
 }
 
@@ -170,7 +171,7 @@ fn who_does_not_speak_tls_is_told_or_left_and_nobody_else_notices() {
 }
 
 /// A server on the namespace's bridge with TLS, one machine and its image.
-fn serving() -> Server {
+pub(crate) fn serving() -> Server {
     let mut server = Server::configured(&format!("{ON_THE_BRIDGE}[http]\n{TLS}"));
     make(&server.path("."), SERVER.into()).unwrap();
     fs::create_dir(server.path("new")).unwrap();
@@ -185,14 +186,15 @@ fn serving() -> Server {
 
 /// What curl prints that knows the authority.
 fn curl(server: &Server, arguments: &[&str]) -> Vec<u8> {
-    let Output { status, stdout, stderr } = ask(server, arguments);
+    let Output { status, stdout, stderr } = ask(&server.path("ca.crt"), arguments);
     assert!(status.success(), "{arguments:?}: {}\n{}", String::from_utf8_lossy(&stderr), server.log());
     stdout
 }
 
-fn ask(server: &Server, arguments: &[&str]) -> Output {
+/// How curl ends that knows this authority.
+pub(crate) fn ask(authority: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new("curl");
-    command.args(["--silent", "--show-error", "--fail", "--max-time", "120", "--cacert"]).arg(server.path("ca.crt"));
+    command.args(["--silent", "--show-error", "--fail", "--max-time", "120", "--cacert"]).arg(authority);
     command.args(arguments).output().unwrap()
 }
 

@@ -1,4 +1,4 @@
-use lab_model::{Configuration, Health, MachineName};
+use lab_model::{Health, MachineName};
 use serde::Serialize;
 
 use crate::error::{Failure, Kind, Result};
@@ -77,10 +77,7 @@ impl State {
                 health.images,
                 bad(health.bad_images)
             ));
-            let configuration = health.configuration.iter();
-            configuration
-                .flat_map(Configuration::notes)
-                .for_each(|note| text.push_str(&format!("problem      {note}\n")));
+            health.notes().iter().for_each(|note| text.push_str(&format!("problem      {note}\n")));
         }
         text
     }
