@@ -72,7 +72,11 @@ impl Report {
         problems.extend(nat.iter().flat_map(nat::Plan::problems));
         let identity = |files| tls::Identity::read(&files, plan.url(Family::Ipv4).address());
         match config.tls().map(identity).transpose() {
-            Ok(identity) => problems.extend(identity.and_then(|identity| identity.ends_soon(SystemTime::now()))),
+            Ok(identity) => {
+                problems.extend(identity.iter().filter_map(|identity| identity.ends_soon(SystemTime::now())));
+                let address6 = ipv6.as_ref().map(|ipv6| ipv6.server.address().into());
+                problems.extend(identity.zip(address6).and_then(|(identity, address)| identity.is_not_for(address)));
+            }
             Err(error) => problems.push(format!("{error:#}")),
         }
         let files = match Folder::new(&config.definitions()).read(SystemTime::now()) {

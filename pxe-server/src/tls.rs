@@ -50,6 +50,7 @@ pub(crate) struct Identity {
     pub(crate) config: Arc<ServerConfig>,
     /// When the certificate ends, or one that leads to its root, whichever is first.
     pub(crate) ends: Timestamp,
+    certificate: CertificateDer<'static>,
     /// The boot programs that trust the lab's own root.
     programs: BTreeMap<BootProgram, Bytes>,
 }
@@ -112,11 +113,7 @@ impl Identity {
         let key = key(files, &contents.key, &provider, authority.is_some())?;
 
         let parsed = ParsedCertificate::try_from(&chain[0]).context(at.clone())?;
-        verify_server_name(&parsed, &ServerName::IpAddress(address.into())).map_err(|_| {
-            anyhow::anyhow!(
-                "{at}: it is not for {address}, where machines come to: expected it as subjectAltName=IP:{address}"
-            )
-        })?;
+        ensure!(is_for(&parsed, address), "{at}: {}", not_for(address));
         let all: Vec<_> = chain.iter().chain(&authority).cloned().collect();
         let Some((root, between)) = all[1..].split_last() else {
             bail!(
@@ -144,7 +141,13 @@ impl Identity {
         let mut config = config.context("TLS")?.with_no_client_auth().with_cert_resolver(resolver);
         config.alpn_protocols = vec![HTTP_1_1.to_vec()];
         let ends = Timestamp::from_second(ends.as_secs().try_into()?)?;
-        Ok(Self { config: Arc::new(config), ends, programs })
+        Ok(Self { config: Arc::new(config), ends, certificate: chain[0].clone(), programs })
+    }
+
+    /// What is to be said where machines come to this address too, and the certificate is not for it.
+    pub(crate) fn is_not_for(&self, address: IpAddr) -> Option<String> {
+        let parsed = ParsedCertificate::try_from(&self.certificate).ok()?;
+        (!is_for(&parsed, address)).then(|| format!("http.tls.certificate: {}", not_for(address)))
     }
 
     /// What is to be said of the certificate's end, where it is near or past.
@@ -153,6 +156,14 @@ impl Identity {
         let verb = if ends <= now { "has ended" } else { "ends" };
         (ends <= now + NOTICE).then(|| format!("http.tls.certificate {verb} on {}: replace it", self.ends))
     }
+}
+
+fn is_for(certificate: &ParsedCertificate<'_>, address: IpAddr) -> bool {
+    verify_server_name(certificate, &ServerName::IpAddress(address.into())).is_ok()
+}
+
+fn not_for(address: IpAddr) -> String {
+    format!("it is not for {address}, where machines come to: expected it as subjectAltName=IP:{address}")
 }
 
 fn place(key: &str, path: &Path) -> String {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Start;
 use crate::dhcp6::{self, Clients6, Dhcp6Socket, Engine, Leased};
@@ -33,6 +33,10 @@ impl Start<'_> {
     pub(super) fn ipv6(&mut self, lan: Lan6, lab: &Lab6) -> anyhow::Result<Served6> {
         let Lan6 { radv, dhcp6, tftp, http, https } = lan;
         info!(server = %lab.server, url = %self.plan.url(Family::Ipv6), "IPv6");
+        let identity = self.identity.as_ref().map(|watch| watch.borrow().identity.clone());
+        if let Some(problem) = identity.and_then(|identity| identity.is_not_for(lab.server.address().into())) {
+            warn!("{problem}");
+        }
         if let Some(radv) = radv {
             let plans = self.reload.plans();
             self.tasks.spawn("radv", |pulse, shutdown| radv.run(plans, pulse, shutdown));

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use lab_model::Health;
 use lab_tests::certificates::{make, shell};
 use lab_tests::process::{run, until};
-use lab_tests::{Namespace, SERVER};
+use lab_tests::{Namespace, SERVER, SERVER6};
 
 use crate::client::http_get;
 use crate::server::{HTTP_ONLY, LIMIT, ON_THE_BRIDGE, Server, definition};
@@ -141,6 +141,25 @@ fn a_certificate_that_has_ended_is_told_and_keeps_nothing_from_starting() {
     assert!(problem().unwrap().starts_with("http.tls.certificate has ended on "));
     let refused = ask(&server.path("ca.crt"), &[&format!("https://{SERVER}/healthz")]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("certificate has expired"), "{refused:?}");
+}
+
+#[test]
+fn who_comes_by_ipv6_is_led_on_by_it() {
+    let _namespace = Namespace::enter_ipv6().unwrap();
+    let mut server = serving();
+    server.wait_for_log(&format!(
+        "it is not for {SERVER6}, where machines come to: expected it as subjectAltName=IP:{SERVER6}"
+    ));
+    let sign = "openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -extfile server.ext -out server.crt";
+    shell(&server.path("."), &format!("sed -i s/IP:{SERVER}/\\&,IP:{SERVER6}/ server.ext; {sign}")).unwrap();
+    server.kill();
+
+    server.start();
+
+    assert!(!server.log().contains("it is not for"), "{}", server.log());
+    let script = curl(&server, &[&format!("https://[{SERVER6}]/ipxe?mac=52:54:00:00:00:01&arch=arm64")]);
+    let script = String::from_utf8(script).unwrap();
+    assert!(script.contains(&format!(" https://[{SERVER6}]/images/debian-12/aarch64/vmlinuz?")), "{script}");
 }
 
 #[test]
