@@ -68,6 +68,7 @@ impl Lab6 {
             decline_hold: DECLINE_HOLD,
             dns: config.name_servers6(self.server.address()),
             domain: Some(config.lab.domain.clone()).filter(|domain| !domain.is_empty()),
+            names: config.answers_names(),
             authoritative: config.dhcp.authoritative,
             base,
         }

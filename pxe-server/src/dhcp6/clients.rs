@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
-use lab_model::{Ipv6Net, MacAddr};
+use lab_model::{Ipv6Net, MacAddr, MachineName};
 use pxe_proto::dhcp::{LeaseRecord, LeaseState, UnixSeconds};
 use pxe_proto::dns::Lease;
 use tokio::sync::watch;
@@ -24,10 +24,11 @@ pub(crate) struct Leased {
 }
 
 /// Who has an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Holder {
     mac: MacAddr,
     expires: UnixSeconds,
+    hostname: Option<MachineName>,
 }
 
 impl Clients6 {
@@ -50,13 +51,14 @@ impl Leased {
         self.by_address.get(&address).map(|holder| holder.mac)
     }
 
-    /// Every lease that somebody has or had last, in the order of addresses. What a client calls itself is not known here.
+    /// Every lease that somebody has or had last, in the order of addresses.
     pub(crate) fn leases_by_address(&self) -> impl Iterator<Item = Lease<'_, Ipv6Addr>> {
-        let lease = |(address, holder): (&Ipv6Addr, &Holder)| {
-            let Holder { mac, expires } = *holder;
-            Lease { mac, address: *address, expires, hostname: None }
-        };
-        self.by_address.iter().map(lease)
+        self.by_address.iter().map(|(address, Holder { mac, expires, hostname })| Lease {
+            mac: *mac,
+            address: *address,
+            expires: *expires,
+            hostname: hostname.as_ref(),
+        })
     }
 
     /// Takes up what became of a lease.
@@ -74,7 +76,7 @@ impl Leased {
             if let Some(old) = self.by_mac.insert(mac, address) {
                 self.by_address.remove(&old);
             }
-            self.by_address.insert(address, Holder { mac, expires });
+            self.by_address.insert(address, Holder { mac, expires, hostname: lease.hostname.clone() });
         }
     }
 }

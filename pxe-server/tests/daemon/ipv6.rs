@@ -34,6 +34,35 @@ fn a_kernel_makes_itself_an_address_of_the_advertised_prefix() {
 }
 
 #[test]
+fn what_is_advertised_and_given_follows_the_configuration() {
+    let namespace = dual_stack();
+    let told = |mtu, pool| {
+        format!("{ON_THE_BRIDGE}[ra]\nmtu = {mtu}\n[dhcp6]\npool = 'fd77::{pool}-fd77::{pool}'\nlease-seconds = 300\n")
+    };
+    let mut server = Server::configured(&told(1400, 88));
+    server.start_as_a_service();
+    let mtu = |expected: &'static str| {
+        let is = || Ok((fs::read_to_string("/proc/sys/net/ipv6/conf/eth0/mtu")? == expected).then_some(()));
+        until(LIMIT, is).unwrap().unwrap_or_else(|| panic!("the kernel does not hear {expected}"));
+    };
+    let (heard, first) = mpsc::channel();
+
+    let log = server.path("server.log");
+    let machine = namespace.neighbour(move || {
+        mtu("1400\n");
+        solicit_until(STRANGER, &log, "address=\"fd77::88\"");
+        heard.send(()).unwrap();
+        mtu("1300\n");
+        solicit_until(WEB, &log, "address=\"fd77::99\"");
+    });
+    first.recv_timeout(LIMIT).unwrap();
+    server.configure(&told(1300, 99));
+
+    machine.unwrap().join().unwrap().unwrap();
+    server.wait_for_log("configuration changed key=\"dhcp6.pool\" old=\"fd77::88-fd77::88\" new=\"fd77::99-fd77::99\"");
+}
+
+#[test]
 fn a_server_that_ends_is_no_router_any_more() {
     let namespace = dual_stack();
     let mut server = Server::configured(&format!("{ON_THE_BRIDGE}[ra]\nrouter-lifetime-seconds = 1800\n"));
@@ -172,6 +201,24 @@ fn names_are_answered_at_the_ipv6_address_and_machines_are_told_so() {
 }
 
 #[test]
+fn a_client_that_says_its_name_by_dhcpv6_alone_is_found_by_it() {
+    let namespace = dual_stack();
+    let mut server = Server::configured(&format!("{ON_THE_BRIDGE}[dhcp6]\npool = 'fd77::99-fd77::99'\n"));
+    server.start();
+    let name = b"\0\x27\0\x08\x01\x06laptop";
+
+    let log = server.path("server.log");
+    elsewhere(&namespace, move || solicit_until_with(STRANGER, name, &log, "fd77::99"));
+
+    let found = until(LIMIT, || Ok((dig6(&["+short", "laptop.pvmlab.local", "AAAA"]) == "fd77::99\n").then_some(())));
+    found.unwrap().unwrap_or_else(|| panic!("{}", server.log()));
+    assert_eq!(dig6(&["+short", "-x", "fd77::99"]), "laptop.pvmlab.local.\n");
+    server.kill();
+    server.start();
+    assert_eq!(dig6(&["+short", "laptop.pvmlab.local", "AAAA"]), "fd77::99\n", "as long as its lease lasts");
+}
+
+#[test]
 fn a_killed_server_remembers_its_ipv6_leases_and_who_it_is() {
     let namespace = dual_stack();
     let mut server = Server::configured(&format!("{ON_THE_BRIDGE}[dhcp6]\npool = 'fd77::99-fd77::99'\n"));
@@ -285,9 +332,15 @@ impl Dhclient {
 
 /// Sends Solicits of a machine until the server's log says this.
 fn solicit_until(mac: MacAddr, log: &Path, text: &str) {
+    solicit_until_with(mac, &[], log, text);
+}
+
+/// As [`solicit_until`], with these options more, and for an address at once (RFC 8415 §21.14).
+fn solicit_until_with(mac: MacAddr, more: &[u8], log: &Path, text: &str) {
     become_machine(mac);
     let socket = client_socket();
-    let solicit = [&[1, 1, 2, 3, 0, 1, 0, 2, 0, 9, 0, 3, 0, 12][..], &[0; 12]].concat();
+    let rapid: &[u8] = if more.is_empty() { &[] } else { &[0, 14, 0, 0] };
+    let solicit = [&[1, 1, 2, 3, 0, 1, 0, 2, 0, 9, 0, 3, 0, 12][..], &[0; 12], rapid, more].concat();
     let heard = || {
         socket.send_to(&solicit, all_servers())?;
         let _ = socket.recv(&mut [0; 1500]);
@@ -312,7 +365,7 @@ const PXE: &str = "option dhcp6.firmware code 16 = string;\nsend dhcp6.client-ar
     send dhcp6.firmware 00:00:01:57:00:09:50:58:45:43:6c:69:65:6e:74;\n";
 
 /// `web.pvmlab.local`, as RFC 4704 §4 has it and dhclient tells it: behind the flags, each label behind its length.
-const NAME: &str = "4:3:77:65:62:6:70:76:6d:6c:61:62:5:6c:6f:63:61:6c:0";
+const NAME: &str = "1:3:77:65:62:6:70:76:6d:6c:61:62:5:6c:6f:63:61:6c:0";
 
 const WEB: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 1]);
 const STRANGER: MacAddr = MacAddr::new([0x52, 0x54, 0, 0, 0, 2]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
@@ -136,6 +136,19 @@ fn names_and_whom_to_ask_for_others_follow() {
 }
 
 #[test]
+fn what_tftp_may_send_at_a_time_follows() {
+    let namespace = Namespace::enter().unwrap();
+    let server = serving("[tftp]\nmax-block-bytes = 1024\n");
+    let block = || elsewhere(&namespace, || tftp_agrees("blksize", "1400"));
+    assert_eq!(block(), "1024");
+
+    server.configure(&on_the_bridge("[tftp]\nmax-block-bytes = 600\n"));
+    server.wait_for_log("configuration changed key=\"tftp.max-block-bytes\" old=1024 new=600");
+
+    assert_eq!(block(), "600");
+}
+
+#[test]
 fn a_subnet_may_come_and_its_machines_with_it() {
     let network = Network::new();
     let server = serving("");
@@ -219,6 +232,19 @@ fn configuration() -> Configuration {
 fn sha256(server: &Server) -> String {
     let said = run("sha256sum", &[server.path("config.toml")]).unwrap();
     said.split(' ').next().unwrap().to_owned()
+}
+
+/// What the server makes of an option in a read request (RFC 2347).
+fn tftp_agrees(option: &str, value: &str) -> String {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket.send_to(format!("\0\x01autoexec.ipxe\0octet\0{option}\0{value}\0").as_bytes(), (SERVER, 69)).unwrap();
+    let mut answer = [0; 516];
+    let (length, sender) = socket.recv_from(&mut answer).unwrap();
+    socket.send_to(b"\0\x05\0\0enough\0", sender).unwrap();
+    let text = String::from_utf8_lossy(&answer[2..length]).into_owned();
+    assert_eq!(answer[..2], [0, 6], "{text}");
+    text.trim_end_matches('\0').rsplit('\0').next().unwrap().to_owned()
 }
 
 fn dig(question: &[&str]) -> String {

@@ -64,6 +64,7 @@ fn config(authoritative: bool) -> Config {
         decline_hold: Duration::from_secs(600),
         dns: vec![host6(1)],
         domain: Some("pvmlab.local".to_owned()),
+        names: true,
         authoritative,
         base: "http://[fd77::1]".parse().expect("a URL"),
     }

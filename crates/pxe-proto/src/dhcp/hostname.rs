@@ -17,10 +17,15 @@ pub(super) fn read(client_fqdn: Option<&[u8]>, hostname: Option<&[u8]>) -> Optio
         if header[0] & ENCODED == 0 {
             return first_label(name);
         }
-        let (&length, rest) = name.split_first()?;
-        label(rest.get(..usize::from(length))?)
+        encoded(name)
     });
     fqdn.or_else(|| first_label(hostname?))
+}
+
+/// The first label of a name in the wire format of DNS (RFC 1035 §3.1), which RFC 4704 §4.2 has in DHCPv6.
+pub(crate) fn encoded(name: &[u8]) -> Option<MachineName> {
+    let (&length, rest) = name.split_first()?;
+    label(rest.get(..usize::from(length))?)
 }
 
 /// Some clients end the text with a zero, which RFC 2132 §2 tells servers to bear with.

@@ -30,7 +30,7 @@ mod engine;
 mod frame;
 mod free;
 mod guard;
-mod hostname;
+pub(crate) mod hostname;
 mod ignored;
 mod known;
 mod layout;

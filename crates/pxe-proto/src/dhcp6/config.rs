@@ -27,6 +27,8 @@ pub struct Config {
     pub dns: Vec<Ipv6Addr>,
     /// The domain of the machines' names.
     pub domain: Option<String>,
+    /// Whether those who have an address from here are found by their names: this server's DNS answers them.
+    pub names: bool,
     /// Whether this is the network's only DHCPv6 server: then clients need not wait for the offers of others.
     pub authoritative: bool,
     /// Where boot programs fetch from.

@@ -224,7 +224,7 @@ impl Engine {
 
     /// Leases the address to the client; `told` is whether the machine's boot got further by it.
     fn bind(&mut self, request: &Request, address: Ipv6Addr, told: bool) -> Reply {
-        let lease = self.leases.bind(request.mac(), address, None, self.config.lease);
+        let lease = self.leases.bind(request.mac(), address, request.own_name().cloned(), self.config.lease);
         let what = told.then(|| What::Ack { address: address.into(), firmware: request.firmware() });
         let reply = self.write(ReplyKind::Reply, request, Grant::Address(address), None, what);
         Reply { commit: Some(lease), ..reply }
@@ -246,7 +246,7 @@ impl Engine {
         let (mac, firmware) = (request.mac(), request.firmware());
         let machine = self.inventory.by_mac(mac);
         let directions = boot::directions(machine.map(Arc::as_ref), &self.profiles, firmware, mac, self.config.base);
-        let name = machine.map(|machine| machine.name.as_str());
+        let name = machine.map(|machine| machine.name.as_str()).or_else(|| Some(request.own_name()?.as_str()));
         let contents = Contents { config: &self.config, grant, status, name, directions };
         Reply {
             kind,

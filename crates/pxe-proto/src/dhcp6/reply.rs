@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use lab_model::{Firmware, MacAddr, What};
 
 use super::options::{self, code};
-use super::request::Association;
+use super::request::{Association, NO_UPDATE, OVERRIDDEN, SERVER_UPDATES};
 use super::{Config, Request, relay};
 use crate::boot::Directions;
 use crate::dhcp::LeaseRecord;
@@ -72,9 +72,6 @@ pub(super) enum Grant {
 /// RFC 8415 §21.8: the client need not wait for another server's offer.
 const HIGHEST_PREFERENCE: u8 = 255;
 
-/// RFC 4704 §4.1: nobody puts the name into the DNS for the client.
-const NO_UPDATE: u8 = 0x04;
-
 /// Writes a message, wrapped for the relays that the request came through.
 pub(super) fn message(kind: ReplyKind, request: &Request, contents: &Contents<'_>) -> Vec<u8> {
     let Contents { config, grant, status, name, directions } = contents;
@@ -118,12 +115,19 @@ pub(super) fn message(kind: ReplyKind, request: &Request, contents: &Contents<'_
         options::push(&mut message, code::DOMAINS, &domain);
     }
     if let Some(name) = name.filter(|_| request.wants_name).and_then(|name| full_name(name, config)) {
-        options::push(&mut message, code::CLIENT_NAME, &[&[NO_UPDATE][..], &name].concat());
+        options::push(&mut message, code::CLIENT_NAME, &[&[name_flags(request, config)][..], &name].concat());
     }
     if let Some(status) = status {
         options::push(&mut message, code::STATUS, &status.wire());
     }
     relay::wrap(&request.relays, message)
+}
+
+/// What is done for the name (RFC 4704 §6.1): our DNS has it lead to the address if there is one, whatever the client wished.
+fn name_flags(request: &Request, config: &Config) -> u8 {
+    let wished = request.name.as_ref().map(|name| name.asks_server);
+    let done = if config.names { SERVER_UPDATES } else { NO_UPDATE };
+    if wished.is_none_or(|wished| wished == config.names) { done } else { done | OVERRIDDEN }
 }
 
 fn full_name(name: &str, config: &Config) -> Option<Vec<u8>> {

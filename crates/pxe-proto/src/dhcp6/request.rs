@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use lab_model::{Firmware, Inventory, MacAddr};
+use lab_model::{Firmware, Inventory, MacAddr, MachineName};
 
 use super::Ignored;
 use super::client::{self, Client, LONGEST_DUID};
 use super::options::{self, code};
 use super::relay::{self, Relay};
 use crate::dhcp::client::Classes;
+use crate::dhcp::hostname;
 
 /// A DHCPv6 client's message (RFC 8415 §8) that was found well formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Request {
     pub(super) associations: Vec<Association>,
     pub(super) rapid_commit: bool,
     pub(super) wants_name: bool,
+    /// What the client says of its name.
+    pub(super) name: Option<ClientName>,
     /// Whose vendor class the client has: it wants an answer of the same (UEFI 2.10 §24.7.3.1).
     pub(super) enterprise: [u8; 4],
     pub(super) relays: Vec<Relay>,
@@ -98,6 +101,7 @@ impl Request {
             server: collected.server.map(<[u8]>::to_vec),
             rapid_commit: collected.rapid_commit && kind == RequestKind::Solicit,
             wants_name: collected.wants_name,
+            name: collected.name,
             enterprise: collected.vendor_class.and_then(|class| class.first_chunk().copied()).unwrap_or(UEFI),
             associations: collected.associations,
             relays,
@@ -130,6 +134,11 @@ impl Request {
             Some(client) => Cow::Owned(Self { client, ..self.clone() }),
             None => Cow::Borrowed(self),
         }
+    }
+
+    /// What the client calls itself, where it wants to be found by that.
+    pub(super) fn own_name(&self) -> Option<&MachineName> {
+        self.name.as_ref().filter(|name| !name.asks_nobody)?.name.as_ref()
     }
 
     /// The link that the client is on, as the relay nearest to it has it; `None` where no relay says (RFC 8415 §13.1).
@@ -173,6 +182,37 @@ impl RequestKind {
     }
 }
 
+/// Option 39 (RFC 4704 §4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ClientName {
+    /// What the client calls itself, as far as that can be a machine's name. The domain behind it is not its own to choose.
+    pub(super) name: Option<MachineName>,
+    /// S: the server is to have the name lead to the address.
+    pub(super) asks_server: bool,
+    /// N: the server is to do nothing for the name.
+    pub(super) asks_nobody: bool,
+}
+
+impl ClientName {
+    fn read(data: &[u8]) -> Option<Self> {
+        let (flags, name) = data.split_first()?;
+        Some(Self {
+            name: hostname::encoded(name),
+            asks_server: flags & SERVER_UPDATES != 0,
+            asks_nobody: flags & NO_UPDATE != 0,
+        })
+    }
+}
+
+/// RFC 4704 §4.1, S: the server has the name lead to the address.
+pub(super) const SERVER_UPDATES: u8 = 0x01;
+
+/// RFC 4704 §4.1, O: the server does otherwise than the client wished.
+pub(super) const OVERRIDDEN: u8 = 0x02;
+
+/// RFC 4704 §4.1, N: the server does nothing for the name.
+pub(super) const NO_UPDATE: u8 = 0x04;
+
 /// The options that matter, by what they mean; the first of each code counts.
 #[derive(Default)]
 struct Collected<'a> {
@@ -181,6 +221,7 @@ struct Collected<'a> {
     associations: Vec<Association>,
     rapid_commit: bool,
     wants_name: bool,
+    name: Option<ClientName>,
     user_class: Option<&'a [u8]>,
     vendor_class: Option<&'a [u8]>,
     architecture: Option<&'a [u8]>,
@@ -202,7 +243,10 @@ impl<'a> Collected<'a> {
                     all.associations.push(Association::read(data)?);
                 }
                 code::RAPID_COMMIT => all.rapid_commit = true,
-                code::CLIENT_NAME => all.wants_name = true,
+                code::CLIENT_NAME => {
+                    all.wants_name = true;
+                    all.name = all.name.take().or_else(|| ClientName::read(data));
+                }
                 code::REQUESTED => {
                     let name = code::CLIENT_NAME.to_be_bytes();
                     all.wants_name |= data.chunks_exact(2).any(|code| code == name);

@@ -1,6 +1,6 @@
 //! The lab's own names and addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -48,6 +48,15 @@ pub struct Lease<'a, A = Ipv4Addr> {
     pub expires: UnixSeconds,
     /// What the client calls itself.
     pub hostname: Option<&'a MachineName>,
+}
+
+/// A client by the name that it calls itself, with the addresses that it has.
+#[derive(Clone, Copy, Debug)]
+struct Client<'a> {
+    mac: MacAddr,
+    hostname: &'a MachineName,
+    ipv4: Option<Ipv4Addr>,
+    ipv6: Option<Ipv6Addr>,
 }
 
 /// What is known of the lab's names.
@@ -159,12 +168,24 @@ impl Zone {
             keep_latest(&mut latest6, lease);
         }
         let mut latest = BTreeMap::new();
+        let mut named = BTreeSet::new();
         for lease in leases {
-            if zone.end_with(lease.expires, now) {
+            if zone.end_with(lease.expires, now)
+                && let Some(hostname) = lease.hostname
+            {
                 let ipv6 = latest6.get(&lease.mac).filter(|lease| lease.expires >= now).map(|lease| lease.address);
-                zone.add_client(&lease, ipv6, origin, inventory, previous);
+                let client = Client { mac: lease.mac, hostname, ipv4: Some(lease.address), ipv6 };
+                zone.add_client(&client, origin, inventory, previous);
+                named.insert(lease.mac);
             }
             keep_latest(&mut latest, lease);
+        }
+        // Who says its name by DHCPv6 alone.
+        for lease in latest6.values().filter(|lease| lease.expires >= now && !named.contains(&lease.mac)) {
+            let Some(hostname) = lease.hostname else { continue };
+            let ipv4 = latest.get(&lease.mac).filter(|lease| lease.expires >= now).map(|lease| lease.address);
+            let client = Client { mac: lease.mac, hostname, ipv4, ipv6: Some(lease.address) };
+            zone.add_client(&client, origin, inventory, previous);
         }
         let ipv6 = origin.ipv6.iter().map(|network| network.address()).collect();
         zone.add(vec![server], Host { ipv4: Some(origin.server.address()), ipv6, client: None });
@@ -232,16 +253,9 @@ impl Zone {
     }
 
     /// Adds a client by the name that it calls itself, if it may have that.
-    fn add_client(
-        &mut self,
-        lease: &Lease<'_>,
-        ipv6: Option<Ipv6Addr>,
-        origin: &Origin,
-        inventory: &Inventory,
-        previous: Option<&Self>,
-    ) {
-        let Some(hostname) = lease.hostname else { return };
-        if inventory.by_mac(lease.mac).is_some()
+    fn add_client(&mut self, client: &Client<'_>, origin: &Origin, inventory: &Inventory, previous: Option<&Self>) {
+        let Client { mac, hostname, ipv4, ipv6 } = *client;
+        if inventory.by_mac(mac).is_some()
             || inventory.by_name(hostname).is_some()
             || RESERVED.contains(&hostname.as_str())
         {
@@ -250,7 +264,7 @@ impl Zone {
         let name = origin.domain.name(hostname.as_str());
         let holder = previous.and_then(|previous| previous.hosts.get(&name)?.client);
         if let Some(taken) = self.hosts.get(&name).cloned() {
-            if holder != Some(lease.mac) {
+            if holder != Some(mac) {
                 return;
             }
             // Whoever got the name before its holder came has none.
@@ -259,8 +273,8 @@ impl Zone {
                 Block::one(address).only().and_then(|address| self.addresses.remove(&address));
             }
         }
-        let host = Host { ipv4: Some(lease.address), ipv6: ipv6.into_iter().collect(), client: Some(lease.mac) };
-        self.add(origin.names(hostname.as_str(), Some(lease.address)), host);
+        let host = Host { ipv4, ipv6: ipv6.into_iter().collect(), client: Some(mac) };
+        self.add(origin.names(hostname.as_str(), ipv4), host);
     }
 
     /// Adds a host under all of its names, of which its addresses lead to the first.

@@ -50,36 +50,50 @@ impl Config {
         message
     }
 
-    /// RFC 4861 §4.6.2.
     fn prefix_information(&self, message: &mut Vec<u8>) {
-        let autonomous = self.autonomous && self.prefix.prefix() == INTERFACE_PREFIX;
-        message.extend([PREFIX_INFORMATION, 4, self.prefix.prefix()]);
-        message.push(ON_LINK | if autonomous { AUTONOMOUS } else { 0 });
-        message.extend(VALID_SECONDS.to_be_bytes());
-        message.extend(PREFERRED_SECONDS.to_be_bytes());
-        message.extend([0; 4]);
-        message.extend(self.prefix.network().octets());
+        let flags = ON_LINK | if self.makes_addresses() { AUTONOMOUS } else { 0 };
+        prefix_information(message, self.prefix, flags, [VALID_SECONDS, PREFERRED_SECONDS]);
     }
 
-    /// RFC 8106 §5.1.
+    pub(super) fn makes_addresses(&self) -> bool {
+        self.autonomous && self.prefix.prefix() == INTERFACE_PREFIX
+    }
+
     fn name_servers(&self, message: &mut Vec<u8>) {
-        let servers = &self.dns[..self.dns.len().min(MOST_NAME_SERVERS)];
-        if servers.is_empty() {
-            return;
-        }
-        message.extend([RDNSS, 1 + 2 * servers.len() as u8, 0, 0]);
-        message.extend(NAMES_SECONDS.to_be_bytes());
-        message.extend(servers.iter().flat_map(Ipv6Addr::octets));
+        name_servers(message, &self.dns, NAMES_SECONDS);
     }
 
-    /// RFC 8106 §5.2.
     fn search_list(&self, message: &mut Vec<u8>) {
-        let Some(mut names) = self.domain.as_deref().and_then(domain_name::encode) else { return };
-        names.resize(names.len().next_multiple_of(8), 0);
-        message.extend([DNSSL, 1 + (names.len() / 8) as u8, 0, 0]);
-        message.extend(NAMES_SECONDS.to_be_bytes());
-        message.extend(names);
+        search_list(message, self.domain.as_deref(), NAMES_SECONDS);
     }
+}
+
+/// RFC 4861 §4.6.2.
+pub(super) fn prefix_information(message: &mut Vec<u8>, prefix: Ipv6Net, flags: u8, lifetimes: [u32; 2]) {
+    message.extend([PREFIX_INFORMATION, 4, prefix.prefix(), flags]);
+    message.extend(lifetimes.iter().flat_map(|seconds| seconds.to_be_bytes()));
+    message.extend([0; 4]);
+    message.extend(prefix.network().octets());
+}
+
+/// RFC 8106 §5.1.
+pub(super) fn name_servers(message: &mut Vec<u8>, servers: &[Ipv6Addr], seconds: u32) {
+    let servers = &servers[..servers.len().min(MOST_NAME_SERVERS)];
+    if servers.is_empty() {
+        return;
+    }
+    message.extend([RDNSS, 1 + 2 * servers.len() as u8, 0, 0]);
+    message.extend(seconds.to_be_bytes());
+    message.extend(servers.iter().flat_map(Ipv6Addr::octets));
+}
+
+/// RFC 8106 §5.2.
+pub(super) fn search_list(message: &mut Vec<u8>, domain: Option<&str>, seconds: u32) {
+    let Some(mut names) = domain.and_then(domain_name::encode) else { return };
+    names.resize(names.len().next_multiple_of(8), 0);
+    message.extend([DNSSL, 1 + (names.len() / 8) as u8, 0, 0]);
+    message.extend(seconds.to_be_bytes());
+    message.extend(names);
 }
 
 /// RFC 4861 §4.2.
@@ -101,7 +115,7 @@ const PREFIX_INFORMATION: u8 = 3;
 const ON_LINK: u8 = 0x80;
 
 /// RFC 4861 §4.6.2.
-const AUTONOMOUS: u8 = 0x40;
+pub(super) const AUTONOMOUS: u8 = 0x40;
 
 /// RFC 4862 §5.5.3 d, with the interface identifiers of RFC 2464 §4.
 const INTERFACE_PREFIX: u8 = 64;

@@ -11,6 +11,7 @@ mod chance;
 mod ignored;
 mod router;
 mod solicitation;
+mod withdrawal;
 
 pub use advertisement::Config;
 pub use ignored::Ignored;

@@ -1,9 +1,11 @@
 //! When an advertisement is due (RFC 4861 §6.2.4 to §6.2.6).
 
+use std::mem;
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
 use super::chance::Chance;
+use super::withdrawal::Withdrawal;
 use super::{Config, Ignored, solicitation};
 
 /// A router that advertises itself on one link.
@@ -17,16 +19,27 @@ pub struct Router {
     latest: Option<Instant>,
     /// How many are still due in quick succession: the first ones may be lost.
     initial: u8,
+    /// What these have besides: what machines are to forget.
+    withdrawal: Withdrawal,
 }
 
 impl Router {
     /// A router whose first advertisement is due `now`; `seed` is to differ from router to router.
     pub fn new(config: Config, seed: u64, now: Instant) -> Self {
-        Self { config, chance: Chance(seed), next: now, latest: None, initial: INITIAL_ADVERTISEMENTS }
+        Self {
+            config,
+            chance: Chance(seed),
+            next: now,
+            latest: None,
+            initial: INITIAL_ADVERTISEMENTS,
+            withdrawal: Withdrawal::default(),
+        }
     }
 
-    /// Advertises this from now on: at once, and some times more, as the first advertisements (RFC 4861 §6.2.4).
+    /// Advertises this from now on: at once, and some times more, as the first advertisements (RFC 4861 §6.2.4). What was advertised and is
+    /// not any more is withdrawn by these.
     pub fn set_config(&mut self, config: Config, now: Instant) {
+        self.withdrawal = mem::take(&mut self.withdrawal).after(&self.config, &config);
         self.config = config;
         self.initial = INITIAL_ADVERTISEMENTS;
         self.next = self.latest.map_or(now, |latest| now.max(latest + SHORTEST_PAUSE));
@@ -65,7 +78,12 @@ impl Router {
         self.initial = self.initial.saturating_sub(1);
         self.latest = Some(now);
         self.next = now + pause;
-        Some(self.config.advertisement())
+        let mut advertisement = self.config.advertisement();
+        self.withdrawal.write(&mut advertisement);
+        if self.initial == 0 {
+            self.withdrawal = Withdrawal::default();
+        }
+        Some(advertisement)
     }
 
     /// The last advertisement: this router is the way out for nobody any more (RFC 4861 §6.2.5).
@@ -151,6 +169,25 @@ mod tests {
         assert_ne!(told, config().advertisement());
         assert_eq!(router.poll_timeout(), latest + SHORTEST_PAUSE + INITIAL_INTERVAL);
         assert!(router.poll_timeout() > start);
+    }
+
+    #[test]
+    fn what_is_gone_is_withdrawn_three_times() {
+        let (mut router, start) = router();
+        router.handle_timeout(start).expect("the first");
+        let without = Config { dns: Vec::new(), ..config() };
+
+        router.set_config(without.clone(), start);
+        let told: Vec<_> = (0..4)
+            .map(|_| {
+                let now = router.poll_timeout();
+                router.handle_timeout(now).expect("it is due")
+            })
+            .collect();
+
+        let plain = without.advertisement();
+        let withdrawn = [&plain[..], &[25, 3, 0, 0, 0, 0, 0, 0], &config().dns[0].octets()].concat();
+        assert_eq!(told, [withdrawn.clone(), withdrawn.clone(), withdrawn, plain]);
     }
 
     #[test]

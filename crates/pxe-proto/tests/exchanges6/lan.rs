@@ -32,6 +32,7 @@ pub(crate) fn config() -> Config {
         decline_hold: Duration::from_secs(600),
         dns: vec![host(1)],
         domain: Some("pvmlab.local".to_owned()),
+        names: true,
         authoritative: true,
         base: "http://[fd00:77::1]".parse().expect("a URL"),
     }

@@ -11,6 +11,7 @@ mod boots;
 mod hostile;
 mod lan;
 mod leases;
+mod names;
 mod packet;
 mod promises;
 mod relays;

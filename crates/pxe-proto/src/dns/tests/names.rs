@@ -176,6 +176,27 @@ fn an_ipv6_lease_is_its_machines_and_its_clients_whose_name_is_known() {
 }
 
 #[test]
+fn a_client_that_says_its_name_by_dhcpv6_alone_has_it() {
+    let [laptop, tablet, web] = ["laptop", "tablet", "web"].map(|name| name.parse().expect("a name"));
+    let at = |mac, last, hostname| {
+        let address = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, last);
+        Lease { mac: lease(mac, 0, None).mac, address, expires: UnixSeconds(200), hostname }
+    };
+    let mut lab = Lab::asking(&[]);
+    let leases6 = [at(7, 0x1007, Some(&tablet)), at(8, 0x1008, Some(&web)), at(9, 0x1009, Some(&tablet))];
+
+    lab.engine.set_zone(dual_stack(&[lease(9, 130, Some(&laptop)), lease(7, 131, None)], &leases6));
+
+    let mut data = |name: &str, rtype| {
+        let answer = lab.answer(Question::new(format!("{name}.pvmlab.local").leak(), rtype));
+        answer.rsplit(' ').next().unwrap_or_default().to_owned()
+    };
+    assert_eq!((data("tablet", Rtype::AAAA), data("tablet", Rtype::A)), ("fd77::1007".into(), "10.77.0.131".into()));
+    assert_eq!(data("web", Rtype::A), "10.77.0.10", "a machine's name is its own");
+    assert_eq!(data("laptop", Rtype::AAAA), "fd77::1009", "who has two names is called by that of IPv4");
+}
+
+#[test]
 fn behind_a_relay_agent_a_host_has_its_domains_name_too() {
     let laptop = "laptop".parse().expect("a name");
     let north = |last| Ipv4Addr::new(10, 78, 0, last);
