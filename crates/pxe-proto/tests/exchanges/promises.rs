@@ -9,18 +9,18 @@ use std::time::{Duration, SystemTime};
 
 use lab_model::{Inventory, MacAddr};
 use proptest::prelude::*;
-use pxe_proto::dhcp::{Action, Config, LeaseState, ReplyKind, Verdict};
+use pxe_proto::dhcp::{Action, Config, LeaseState, ReplyKind, Subnet, Verdict};
 
 use crate::answer::Answer;
 use crate::lan::{Lan, config, host, inventory, machines};
 use crate::packet::{DECLINE, DISCOVER, Packet, RELEASE, mac};
-use crate::relays::{NORTH, three};
+use crate::relays::{NORTH, far, three};
 
 /// The first of these are machines on the lab's own link; from [`RELAYED`] on the same machines behind a relay.
 const CLIENTS: std::ops::RangeInclusive<u8> = 1..=14;
 const RELAYED: u8 = 10;
 
-/// One step of a lab's life; addresses are counted from the client's network's first.
+/// One step of a lab's life; for the addresses see [`at`].
 #[derive(Clone, Debug)]
 enum Step {
     Discover {
@@ -68,7 +68,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let client = || CLIENTS;
-    let address = || prop::option::weighted(0.2, 98_u8..108);
+    let address = || prop::option::weighted(0.2, prop_oneof![3 => 98_u8..108, 1 => 49_u8..53]);
     prop_oneof![
         6 => (client(), address()).prop_map(|(client, wish)| Step::Discover { client, wish }),
         6 => (client(), address()).prop_map(|(client, instead)| Step::Select { client, instead }),
@@ -92,7 +92,12 @@ fn inventories() -> [Arc<Inventory>; 5] {
         machines(&[(1, Some(host(101))), (2, Some(host(106))), (3, None)]),
         machines(&[(1, Some(host(106))), (2, Some(host(101))), (4, Some(host(100)))]),
         machines(&[(5, Some(host(101))), (6, Some(host(102))), (7, Some(host(107)))]),
-        relayed(&[(2, Some(at(RELAYED, 101))), (4, Some(at(RELAYED, 106))), (5, Some(host(100)))]),
+        relayed(&[
+            (2, Some(at(RELAYED, 101))),
+            (3, Some(at(RELAYED, 51))),
+            (4, Some(at(RELAYED, 106))),
+            (5, Some(host(100))),
+        ]),
     ]
 }
 
@@ -258,7 +263,7 @@ impl World {
             prop_assert!(answer.reply.commit.is_some());
             self.leave(client, |world| &mut world.offers);
             self.leave(client, |world| &mut world.leases);
-            let lease = if client < RELAYED { &self.lan.config.lab } else { &self.lan.config.relayed[0] }.lease;
+            let lease = self.subnet(client, address).expect("it was promised").lease;
             self.leases.insert(address, (mac, self.real + lease));
             self.last_lease.insert(client, address);
         }
@@ -270,8 +275,9 @@ impl World {
         let mac = machine(client);
         let reserved_for = self.inventories[self.which].by_address(address).map(|machine| machine.mac);
         prop_assert!(reserved_for.is_none_or(|owner| owner == mac), "{address} is reserved for another than {mac}");
-        let subnet = if client < RELAYED { &self.lan.config.lab } else { &self.lan.config.relayed[0] };
-        prop_assert!(subnet.network.contains(address), "{address} is of another subnet");
+        let subnet = self.subnet(client, address);
+        prop_assert!(subnet.is_some(), "{address} is of another link");
+        let subnet = subnet.expect("asserted");
         let in_pool = subnet.pool.iter().any(|range| range.contains(&address));
         prop_assert!(in_pool || reserved_for.is_some(), "{address} is nobody's to give");
         for promised in [&self.leases, &self.offers] {
@@ -285,10 +291,19 @@ impl World {
         Ok(())
     }
 
-    /// The client has nothing else on its subnet any more.
+    /// The subnet of the client's link that the address is of.
+    fn subnet(&self, client: u8, address: Ipv4Addr) -> Option<&Subnet> {
+        let Config { lab, relayed, .. } = &self.lan.config;
+        let first = if client < RELAYED { lab } else { &relayed[0] };
+        let others = relayed.iter().filter(|subnet| subnet.link == Some(first.network));
+        others.chain([first]).find(|subnet| subnet.network.contains(address))
+    }
+
+    /// The client has nothing else on its link any more.
     fn leave(&mut self, client: u8, of: impl Fn(&mut Self) -> &mut BTreeMap<Ipv4Addr, (MacAddr, SystemTime)>) {
-        let here = at(client, 0).octets();
-        of(self).retain(|address, (holder, _)| *holder != machine(client) || address.octets()[1] != here[1]);
+        let mut promised = std::mem::take(of(self));
+        promised.retain(|address, (holder, _)| *holder != machine(client) || self.subnet(client, *address).is_none());
+        *of(self) = promised;
     }
 }
 
@@ -297,9 +312,38 @@ fn machine(client: u8) -> MacAddr {
     mac(client % RELAYED + client / RELAYED)
 }
 
-/// The address of the client's network with this last byte.
+/// The address with this last byte, of the client's network, or, if it is small, of the one that may share its link.
 fn at(client: u8, last: u8) -> Ipv4Addr {
-    if client < RELAYED { host(last) } else { Ipv4Addr::new(10, 78, 0, last) }
+    match (client < RELAYED, last < 90) {
+        (true, false) => host(last),
+        (true, true) => far(81, last),
+        (false, false) => far(78, last),
+        (false, true) => far(79, last),
+    }
+}
+
+/// The lab, two links behind relays, and, if links are shared, a second subnet on the lab's own and on the first of those.
+fn lab(shared: bool) -> Config {
+    let mut config = three();
+    config.lab.pool = vec![host(100)..=host(104)];
+    config.relayed[0].pool = vec![at(RELAYED, 100)..=at(RELAYED, 101), at(RELAYED, 103)..=at(RELAYED, 104)];
+    config.relayed[0].lease = Duration::from_secs(8);
+    // Short, so that much ends while the steps are taken, and often within the second in which it is used.
+    config.lab.lease = Duration::from_secs(10);
+    config.offer_hold = Duration::from_secs(3);
+    config.decline_hold = Duration::from_secs(6);
+    if shared {
+        let second = |client, network: &str, link: &Subnet| Subnet {
+            network: network.parse().expect("a network"),
+            link: Some(link.network),
+            pool: vec![at(client, 50)..=at(client, 51)],
+            lease: Duration::from_secs(5),
+            ..link.clone()
+        };
+        config.relayed[1] = second(RELAYED, "10.79.0.0/23", &config.relayed[0]);
+        config.relayed.push(second(0, "10.81.0.0/24", &config.lab));
+    }
+    config
 }
 
 proptest! {
@@ -309,23 +353,16 @@ proptest! {
     fn an_address_is_promised_to_one_machine_at_a_time(
         steps in prop::collection::vec(step(), 1..150),
         probe in any::<bool>(),
+        shared in any::<bool>(),
     ) {
-        let mut config = three();
-        config.probe = probe;
-        config.lab.pool = vec![host(100)..=host(104)];
-        config.relayed[0].pool = vec![at(RELAYED, 100)..=at(RELAYED, 101), at(RELAYED, 103)..=at(RELAYED, 104)];
-        config.relayed[0].lease = Duration::from_secs(8);
-        // Short, so that much ends while the steps are taken, and often within the second in which it is used.
-        config.lab.lease = Duration::from_secs(10);
-        config.offer_hold = Duration::from_secs(3);
-        config.decline_hold = Duration::from_secs(6);
+        let config = Config { probe, ..lab(shared) };
         let mut world = World::new(config);
 
         for step in steps {
             world.take(step)?;
 
             // The pools, and the addresses outside of them that any inventory reserves.
-            prop_assert!(world.lan.engine.leases().count() <= 5 + 4 + 3);
+            prop_assert!(world.lan.engine.leases().count() <= 5 + 4 + 3 + 2 + 2);
         }
     }
 }
