@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
-    DECLINED, Entry, FOR_EVER, Fault, Lease, LeaseRecord, NOT_ETHERNET, PREFIX, TEMPORARY, address, bound, colon_hex,
-    ended, hostname, lines, mac, no, number, seconds,
+    Address, DECLINED, Entry, FOR_EVER, Fault, Lease, LeaseRecord, NOT_ETHERNET, PREFIX, TEMPORARY, address, bound,
+    colon_hex, ended, hostname, lines, mac, no, number, seconds,
 };
 use crate::dhcp6;
 
@@ -133,7 +133,7 @@ pub(super) fn write(leases: &[LeaseRecord<Ipv4Addr>]) -> String {
     let mut text = format!("{COLUMNS}\n");
     for lease in leases {
         let LeaseRecord { mac, address, expires, .. } = lease;
-        let (valid, name) = (seconds(lease).unwrap_or(FOR_EVER.as_secs()), name(lease.hostname.as_ref()));
+        let (valid, name) = (valid(lease), name(lease.hostname.as_ref()));
         writeln!(text, "{address},{mac},,{valid},{},{SUBNET},0,0,{name},{LEASED},", expires.0)
             .expect("a String takes it");
     }
@@ -144,7 +144,7 @@ pub(super) fn write6(leases: &[LeaseRecord<Ipv6Addr>]) -> String {
     let mut text = format!("{COLUMNS6}\n");
     for lease in leases {
         let LeaseRecord { mac, address, expires, .. } = lease;
-        let (valid, name) = (seconds(lease).unwrap_or(FOR_EVER.as_secs()), name(lease.hostname.as_ref()));
+        let (valid, name) = (valid(lease), name(lease.hostname.as_ref()));
         let [_, _, iaid @ ..] = mac.bytes();
         let iaid = u32::from_be_bytes(iaid);
         let (expires, duid) = (expires.0, format_args!("00:03:00:01:{mac}"));
@@ -155,6 +155,11 @@ pub(super) fn write6(leases: &[LeaseRecord<Ipv6Addr>]) -> String {
         .expect("a String takes it");
     }
     text
+}
+
+/// How long the lease is; never 0, as which nobody would have it.
+fn valid<A: Address>(lease: &LeaseRecord<A>) -> u64 {
+    seconds(lease).map_or(FOR_EVER.as_secs(), |seconds| seconds.max(1))
 }
 
 fn name(hostname: Option<&lab_model::MachineName>) -> &str {

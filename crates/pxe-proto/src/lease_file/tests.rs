@@ -43,6 +43,17 @@ fn what_isc_dhcpd_wrote_is_read() {
     assert_eq!(leases(ISC6, Format::Isc), [v6(3, 0x1908, hour(1_795_872_947)), v6(1, 0x1ad7, hour(1_795_872_954))]);
 }
 
+/// As after a clock that was ahead: the lease begins when it ends.
+#[test]
+fn a_lease_without_length_is_still_somebodys_in_keas_file() {
+    let ends = NOW.0 + 60;
+    let Lease::V4(lease) = v4(1, 150, (ends, ends), None) else { panic!("of IPv4") };
+
+    let text = write(&[lease], Format::Kea);
+
+    assert_eq!(leases(&text, Format::Kea), [v4(1, 150, (ends - 1, ends), None)]);
+}
+
 #[test]
 fn the_content_says_who_wrote_a_file() {
     let files =
