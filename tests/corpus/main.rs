@@ -1,6 +1,6 @@
 //! What a fuzzer once began with or found, given to every reader and engine again.
 //!
-//! `cargo xtask fuzz` finds more; three readers are `pxe-server`'s own, and so are their inputs' tests.
+//! `cargo xtask fuzz` finds more; four targets are of `pxe-server`'s own, and so are their inputs' tests.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something unexpected happens")]
 
@@ -10,7 +10,7 @@ mod targets;
 
 use std::{fs, path::Path};
 
-use targets::{cloud_init, definition, dhcp, dhcp6, disk, dns, manifest, radv, tftp};
+use targets::{cloud_init, definition, dhcp, dhcp6, disk, dns, lease_file, manifest, profile, proxy, radv, tftp};
 
 #[test]
 fn cloud_init() {
@@ -43,8 +43,23 @@ fn dns() {
 }
 
 #[test]
+fn lease_file() {
+    replay("lease_file", lease_file::run);
+}
+
+#[test]
 fn manifest() {
     replay("manifest", manifest::run);
+}
+
+#[test]
+fn profile() {
+    replay("profile", profile::run);
+}
+
+#[test]
+fn proxy() {
+    replay("proxy", proxy::run);
 }
 
 #[test]
