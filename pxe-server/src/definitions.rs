@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use lab_model::{DefinitionFile, Format};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::io::unix::AsyncFd;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, timeout_at};
 
 /// The folder, with what was last read from each file. Only files that look different are read again.
@@ -190,6 +191,8 @@ impl Watch {
         // Which file it was is no matter: the folder is read whole.
         let mut events = [0; 4096];
         loop {
+            // Where somebody writes without a pause there is always something to read: others have their turns, and limits hold.
+            consume_budget().await;
             let mut ready = self.events.readable().await?;
             if let Ok(read) = ready.try_io(|events_of| Ok(nix::unistd::read(events_of.get_ref(), &mut events)?)) {
                 return read.map(drop);
@@ -204,6 +207,8 @@ fn identity(path: &Path) -> Option<Identity> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -280,6 +285,23 @@ mod tests {
 
         watch.changed().await.expect("watched");
         assert!(watch.is_of(folder.path()));
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_never_rests_is_looked_at_nevertheless() {
+        let (folder, _) = folder();
+        let watch = Watch::new(folder.path()).expect("a folder that can be watched");
+        let file = folder.path().join("log");
+        let rests = Arc::new(AtomicBool::new(false));
+        let writer = std::thread::spawn({
+            let rests = rests.clone();
+            move || while !rests.load(Ordering::Relaxed) && fs::write(&file, "more").is_ok() {}
+        });
+
+        Watch::settled(Some(&watch)).await;
+
+        rests.store(true, Ordering::Relaxed);
+        writer.join().expect("a writer that ends");
     }
 
     fn folder() -> (tempfile::TempDir, Folder) {

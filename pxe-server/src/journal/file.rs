@@ -136,9 +136,13 @@ impl EventFile {
     }
 }
 
-/// Opens for appending. The folder is synced, so that a new file's name is as safe as what is in it.
+/// Opens for appending. For a new file the folder is synced, so that its name is as safe as what is in it.
 fn create(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path)?;
+    let open = |options: &mut OpenOptions| options.read(true).append(true).mode(0o600).open(path);
+    let file = match open(OpenOptions::new().create_new(true)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return open(&mut OpenOptions::new()),
+        made => made?,
+    };
     if let Some(folder) = path.parent().filter(|folder| *folder != "") {
         File::open(folder)?.sync_all()?;
     }
