@@ -20,7 +20,7 @@ mod site;
 mod storm;
 mod table;
 mod tftp;
-mod unpacked;
+pub(crate) mod unpacked;
 mod volley;
 
 use std::{fs, path::PathBuf};
@@ -206,12 +206,12 @@ impl Bench {
             Self::Storm { .. } => {
                 packages::require(packages::PEERS, consent)?;
                 dhcp::Peers::fetch()?;
-                tftp::Peers::fetch()?;
+                unpacked::tftp()?;
                 supplies::gather(&[], consent)
             }
             Self::Tftp { .. } => {
                 packages::require(packages::PEERS, consent)?;
-                tftp::Peers::fetch()?;
+                unpacked::tftp()?;
                 supplies::gather(&[], consent)
             }
         }

@@ -9,9 +9,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lab_model::Arch;
-use lab_tests::LOGS_VARIABLE;
+use lab_tests::{LOGS_VARIABLE, Unpacked};
 
 use crate::{
+    bench::unpacked,
     cache::Cache,
     image,
     packages::{self, Consent},
@@ -43,6 +44,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     for arch in Arch::ALL {
         image::require(&cache, image::Name::Debian13Netboot, arch, consent)?;
     }
+    let tftp_peers = unpacked::tftp()?;
     let prepared = started.elapsed();
 
     let mut documentation = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -51,6 +53,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     let mut nextest = Command::new(tools::NEXTEST.require(&cache)?);
     nextest.args(["nextest", "run", "--workspace"]).current_dir(workspace());
     nextest.args(&arguments.nextest).envs(supplies.environment());
+    nextest.env(Unpacked::TFTP_VARIABLE, tftp_peers.folder());
     nextest.env(LOGS_VARIABLE, workspace().join("target/lab-logs"));
     if !privilege::is_root() {
         // What needs a network namespace is root in a user namespace then.

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lab_model::{Arch, Definition, MacAddr};
-use lab_tests::{BRIDGE, Lab, SERVER, Service, Supplies, process::run};
+use lab_tests::{BRIDGE, Lab, SERVER, Service, Supplies, TftpPeers, process::run};
 
 use super::{
     dhcp::{
@@ -29,7 +29,8 @@ use super::{
     processor::Watched,
     site::Site,
     table::{self, Limit, Table},
-    tftp::{self, peers, readers},
+    tftp::readers,
+    unpacked,
 };
 use crate::progress::Step;
 
@@ -51,8 +52,8 @@ pub(crate) fn measure(runs: u8, supplies: &Supplies) -> Result<Table> {
     introduce_without_arp(&site)?;
     let peers = Peers {
         dhcp: dhcp::Peers::fetch()?,
-        tftp: tftp::Peers::fetch()?,
-        files: peers::folder(PROGRAM, &program)?,
+        tftp: TftpPeers::new(unpacked::tftp()?),
+        files: TftpPeers::folder(PROGRAM, &program)?,
         images: image.folder(),
         script: &script,
         supplies: &supplies,
@@ -109,7 +110,7 @@ fn introduce_without_arp(site: &Site) -> Result<()> {
 /// The programs that ours is compared with, and what they serve.
 struct Peers<'a> {
     dhcp: dhcp::Peers,
-    tftp: tftp::Peers,
+    tftp: TftpPeers,
     files: tempfile::TempDir,
     images: &'a Path,
     script: &'a [u8],

@@ -5,7 +5,6 @@
 //! without any delay, which shows what a packet costs. What the way really takes is measured each time, as a relay in the bench
 //! is never as punctual as a wire.
 
-pub(crate) mod peers;
 pub(crate) mod readers;
 mod relay;
 
@@ -15,11 +14,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use lab_tests::{BRIDGE, Lab, NEIGHBOUR, SERVER, Service, Supplies, network, process::run};
+use lab_tests::{BRIDGE, Lab, NEIGHBOUR, SERVER, Service, Supplies, TftpPeer, TftpPeers, network, process::run};
 
-pub(crate) use self::peers::Peers;
 use self::{
-    peers::Peer,
     readers::{Arrived, BLOCK_SIZE, Load},
     relay::{Echo, Relay, round_trip},
 };
@@ -27,6 +24,7 @@ use super::{
     processor::Watched,
     site::Site,
     table::{self, Limit, Table},
+    unpacked,
 };
 use crate::progress::Step;
 
@@ -36,11 +34,11 @@ use crate::progress::Step;
 /// This process may not make a network, or a server does not serve.
 pub(crate) fn measure(runs: u8, supplies: &Supplies) -> Result<Table> {
     let load = table::load();
-    let peers = Peers::fetch()?;
+    let peers = TftpPeers::new(unpacked::tftp()?);
     let lab = Lab::start(Service::Network, supplies)?;
     let namespace = lab.namespace().context("the lab has no network of its own")?;
     let contents = lab.fetch(&format!("/boot/{FILE}"))?;
-    let folder = peers::folder(FILE, &contents)?;
+    let folder = TftpPeers::folder(FILE, &contents)?;
     let (mut servers, mut running) = (vec![Server::ours(&lab)?], Vec::new());
     for (name, last) in [(ATFTPD, 3), (TFTPD_HPA, 4), (DNSMASQ, 5)] {
         let address = Ipv4Addr::new(10, 77, 0, last);
@@ -88,7 +86,7 @@ impl Server {
         Ok(Self { name: "pxe-server", address: SocketAddr::from((SERVER, 69)), watched: Watched::new(process) })
     }
 
-    fn peer(peer: &Peer) -> Self {
+    fn peer(peer: &TftpPeer) -> Self {
         Self { name: peer.name, address: peer.address, watched: Watched::new(peer.process.id()) }
     }
 }

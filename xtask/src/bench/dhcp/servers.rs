@@ -13,14 +13,14 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use lab_tests::{
-    BRIDGE, SERVER, Supplies,
+    BRIDGE, SERVER, Supplies, Unpacked,
     process::{Process, bound},
 };
 use tempfile::TempDir;
 
 use super::clients;
 use crate::{
-    bench::{processor::Watched, site::Site, unpacked::Unpacked},
+    bench::{processor::Watched, site::Site, unpacked},
     workspace,
 };
 
@@ -94,7 +94,7 @@ impl Peers {
     /// # Errors
     /// Debian's archive cannot be reached.
     pub(crate) fn fetch() -> Result<Self> {
-        Ok(Self(Unpacked::fetch("dhcp", &PACKAGES)?))
+        Ok(Self(unpacked::fetch("dhcp", &PACKAGES)?))
     }
 
     /// Starts a server that knows of no lease yet, and waits until it makes an offer.

@@ -1,23 +1,10 @@
 //! Where others do otherwise, and why ours does not.
 
-use crate::subject::Subject::{self, Dhcpd, Dnsmasq, Kea};
-
-/// Something that other servers do differently.
-#[derive(Debug)]
-pub(crate) struct Difference {
-    /// Which servers.
-    pub(crate) whose: &'static [Subject],
-    /// In which exchange.
-    pub(crate) exchange: &'static str,
-    /// What they do instead.
-    pub(crate) theirs: &'static str,
-    /// Why ours does not; it is told where the test fails.
-    #[expect(dead_code, reason = "it is read by people: here, and in what Debug prints")]
-    pub(crate) why: &'static str,
-}
+use super::subject::Subject::{self, Dhcpd, Dnsmasq, Kea};
+use crate::Difference;
 
 /// All of them.
-pub(crate) const DIFFERENCES: &[Difference] = &[
+pub(crate) const DIFFERENCES: &[Difference<Subject>] = &[
     // Who a client is.
     Difference {
         whose: &[Dnsmasq, Kea, Dhcpd],

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use lab_tests::BRIDGE;
 use lab_tests::process::{Process, bound};
-use lab_tests::{BRIDGE, Supplies};
 use tempfile::TempDir;
+
+use crate::pxe_server;
 
 /// A server that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,7 @@ impl Subject {
     pub(crate) fn start(self) -> Running {
         let folder = tempfile::tempdir().unwrap();
         let mut command = match self {
-            Self::PxeServer => pxe_server(folder.path()),
+            Self::PxeServer => pxe_server(folder.path(), CONFIGURATION),
             Self::Dnsmasq => dnsmasq(folder.path()),
             Self::Kea => kea(folder.path()),
             Self::Dhcpd => dhcpd(folder.path()),
@@ -47,15 +49,6 @@ impl Running {
         let ended = self.process.ended().unwrap();
         assert!(ended.is_none(), "{} ended: {}", self.process, ended.unwrap());
     }
-}
-
-fn pxe_server(folder: &Path) -> Command {
-    fs::create_dir_all(folder.join("vms")).unwrap();
-    fs::write(folder.join("vms/web.toml"), WEB).unwrap();
-    fs::write(folder.join("config.toml"), CONFIGURATION).unwrap();
-    let mut command = bound(Supplies::from_environment().unwrap().server);
-    command.args(["serve", "--config"]).arg(folder.join("config.toml"));
-    command
 }
 
 fn dnsmasq(folder: &Path) -> Command {
@@ -103,9 +96,6 @@ fn copied(program: &str, package: &str, folder: &Path) -> std::path::PathBuf {
     fs::copy(program, &copy).unwrap_or_else(|error| panic!("install the package {package}: {program}: {error}"));
     copy
 }
-
-const WEB: &str = "name = 'web'\narch = 'x86_64'\nmac = '52:54:00:00:00:01'\nip = '10.77.0.50'\npxeboot = true\n\
-                   distro = 'debian-12'\n";
 
 const CONFIGURATION: &str = "\
 state = '.'

@@ -1,15 +1,12 @@
 //! What a server does in each exchange, in words that do not depend on which of its addresses it picks.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use lab_tests::SERVER;
 
-use crate::client::Clients;
-use crate::packet::{Answer, DECLINE, DISCOVER, INFORM, Mac, Packet, RELEASE, mac};
-
-/// What was seen, by what was done.
-pub(crate) type Seen = BTreeMap<&'static str, String>;
+use super::client::Clients;
+use super::packet::{Answer, DECLINE, DISCOVER, INFORM, Mac, Packet, RELEASE, mac};
+use crate::Seen;
 
 /// Does everything with the server, each client from the beginning.
 pub(crate) fn see_all(clients: &mut Clients) -> Seen {

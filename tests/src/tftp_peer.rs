@@ -1,36 +1,44 @@
-//! The TFTP servers that ours is compared with, as Debian has them.
+//! Somebody else's TFTP server: atftpd, tftpd-hpa or dnsmasq, as Debian has them.
 
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
-use anyhow::{Context, Result, ensure};
-use lab_tests::process::{Process, bound, run, until};
+use anyhow::{Context as _, Result, ensure};
+use tempfile::TempDir;
 
-use crate::bench::unpacked::Unpacked;
+use crate::{
+    process::{Process, bound, run, until},
+    unpacked::Unpacked,
+};
 
-/// Where the servers and their libraries are.
-pub(crate) struct Peers(Unpacked);
+/// Where atftpd and tftpd-hpa are.
+#[derive(Debug)]
+pub struct TftpPeers(Unpacked);
 
 /// A server that runs.
-pub(crate) struct Peer {
-    pub(crate) name: &'static str,
-    pub(crate) address: SocketAddr,
-    pub(crate) process: Process,
+#[derive(Debug)]
+pub struct TftpPeer {
+    /// As [`TftpPeers::start`] was told it.
+    pub name: &'static str,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Ended when this is dropped.
+    pub process: Process,
 }
 
-impl Peers {
-    /// Fetches the servers, once.
-    ///
-    /// # Errors
-    /// Debian's archive cannot be reached.
-    pub(crate) fn fetch() -> Result<Self> {
-        Ok(Self(Unpacked::fetch("tftp", &PACKAGES)?))
+impl TftpPeers {
+    /// The servers, then what they need and not every system has.
+    pub const PACKAGES: [&str; 6] = ["atftpd", "tftpd-hpa", "libwrap0", "libnsl2", "libtirpc3", "libpcre2-8-0"];
+
+    /// With these unpacked.
+    pub fn new(unpacked: Unpacked) -> Self {
+        Self(unpacked)
     }
 
-    /// Starts a server by its name: it serves the files of `folder` at `address`.
+    /// Starts `atftpd`, `tftpd-hpa` or, by any other name, dnsmasq: it serves the files of `folder` at `address`.
     ///
     /// # Errors
     /// It does not start.
-    pub(crate) fn start(&self, name: &'static str, address: SocketAddr, folder: &Path) -> Result<Peer> {
+    pub fn start(&self, name: &'static str, address: SocketAddr, folder: &Path) -> Result<TftpPeer> {
         let (ip, port, folder) = (address.ip().to_string(), address.port().to_string(), folder.display().to_string());
         let mut command = match name {
             // As many threads as there may be clients, and no log: ours says one line of each transfer.
@@ -55,6 +63,8 @@ impl Peers {
                 command
             }
         };
+        // A process of theirs for a single transfer outlives them, and would keep these open.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut process = Process::start(name, &mut command)?;
         let listens = until(START_LIMIT, || {
             ensure!(process.ended()?.is_none(), "{name} ended instead of serving");
@@ -62,21 +72,21 @@ impl Peers {
             Ok(sockets.contains(&format!("{address} ")).then_some(()))
         })?;
         listens.with_context(|| format!("{name} does not listen after {START_LIMIT:?}"))?;
-        Ok(Peer { name, address, process })
+        Ok(TftpPeer { name, address, process })
+    }
+
+    /// What is served: a folder with one file, both of which a server of any user may read.
+    ///
+    /// # Errors
+    /// They cannot be made.
+    pub fn folder(file: &str, contents: &[u8]) -> Result<TempDir> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::Builder::new().prefix("pvmlab-tftp-").tempdir()?;
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+        fs::write(folder.path().join(file), contents)?;
+        fs::set_permissions(folder.path().join(file), fs::Permissions::from_mode(0o644))?;
+        Ok(folder)
     }
 }
-
-/// What is served: a folder that a server of any user may read.
-pub(crate) fn folder(file: &str, contents: &[u8]) -> Result<tempfile::TempDir> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::Builder::new().prefix("pvmlab-tftp-").tempdir()?;
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
-    fs::write(folder.path().join(file), contents)?;
-    fs::set_permissions(folder.path().join(file), fs::Permissions::from_mode(0o644))?;
-    Ok(folder)
-}
-
-/// The servers, then what they need and not every system has.
-const PACKAGES: [&str; 6] = ["atftpd", "tftpd-hpa", "libwrap0", "libnsl2", "libtirpc3", "libpcre2-8-0"];
 
 const START_LIMIT: Duration = Duration::from_secs(20);

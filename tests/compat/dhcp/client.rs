@@ -16,8 +16,8 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
-use crate::packet::{Answer, DISCOVER, Mac, Packet, mac};
-use crate::subject::Running;
+use super::packet::{Answer, DISCOVER, Mac, Packet, mac};
+use super::subject::Running;
 
 /// Some clients on a link with the server.
 pub(crate) struct Clients {
