@@ -1,12 +1,14 @@
 //! Connections: how many there may be, and how long they may do nothing.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use http::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,7 +25,7 @@ use super::delivery::{Deliveries, Delivering};
 use super::door::{self, Door};
 use super::patience::Patience;
 use super::sendfile::{Outlet, Parts, Sending};
-use super::silent::{Newcomer, Silent};
+use super::silent::{Question, Silent, Visitor};
 use crate::crowd::Crowd;
 use crate::pulse::Pulse;
 
@@ -63,7 +65,7 @@ pub(super) async fn serve(
     loop {
         let accept = async {
             if places.available_permits() == 0 {
-                silent.dismiss_oldest();
+                silent.dismiss_one();
             }
             let place = places.clone().acquire_owned().await.expect("nobody closes the semaphore");
             (place, listener.accept().await)
@@ -90,13 +92,13 @@ pub(super) async fn serve(
             debug!(%client, %error, "gone");
             continue;
         }
-        let (door, service, shutdown, newcomer) = (door.clone(), service.clone(), shutdown.clone(), silent.join());
+        let (door, service, shutdown, visitor) = (door.clone(), service.clone(), shutdown.clone(), silent.join());
         connections.spawn(async move {
             let _held = (place, member);
-            let dismissed = newcomer.dismissed();
+            let dismissed = visitor.dismissed();
             tokio::select! {
-                () = dismissed => debug!(%client, "gave its place to another, having asked nothing"),
-                () = enter(door, stream, Client(client), newcomer, service, shutdown) => {}
+                () = dismissed => debug!(%client, "gave its place to another, having nothing to ask"),
+                () = enter(door, stream, Client(client), visitor, service, shutdown) => {}
             }
         });
     }
@@ -110,18 +112,18 @@ async fn enter(
     door: Door,
     stream: TcpStream,
     client: Client,
-    newcomer: Newcomer,
+    visitor: Visitor,
     service: TowerToHyperService<Router>,
     shutdown: CancellationToken,
 ) {
     match door {
-        Door::Plain => converse(stream, client, newcomer, service, shutdown).await,
+        Door::Plain => converse(stream, client, visitor, service, shutdown).await,
         // In memory of its own, so that it costs nothing where there is no TLS.
         Door::Tls(identity) => {
             let conversation = Box::pin(async {
                 let handshake = timeout(HEAD_LIMIT, door::shake_hands(stream, &identity));
                 match shutdown.run_until_cancelled(handshake).await {
-                    Some(Ok(Ok(stream))) => converse(stream, client, newcomer, service, shutdown.clone()).await,
+                    Some(Ok(Ok(stream))) => converse(stream, client, visitor, service, shutdown.clone()).await,
                     Some(Ok(Err(error))) => debug!(client = %client.0, %error, "no TLS"),
                     Some(Err(_)) => debug!(client = %client.0, "no TLS in time"),
                     None => {}
@@ -136,19 +138,20 @@ async fn enter(
 pub(super) async fn converse<S: Outlet>(
     stream: S,
     client: Client,
-    newcomer: Newcomer,
+    visitor: Visitor,
     service: TowerToHyperService<Router>,
     shutdown: CancellationToken,
 ) {
     let (deliveries, parts) = (Deliveries::default(), Parts::default());
     let stream = Patience::new(Sending::new(stream, parts.clone()), STALL_LIMIT);
-    let stream = Delivering::new(stream, deliveries.clone());
+    let stream = Delivering::new(stream, deliveries.clone(), visitor.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
-        newcomer.ask();
+        let question = visitor.ask();
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(deliveries.clone());
         request.extensions_mut().insert(parts.clone());
-        service.call(request)
+        let answer = service.call(request);
+        async { answer.await.map(|answer| answer.map(|body| Answer { body, _question: question })) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -167,5 +170,31 @@ pub(super) async fn converse<S: Outlet>(
     };
     if let Some(Err(error)) = ended {
         debug!(client = %client.0, %error, "connection ended");
+    }
+}
+
+/// The body of an answer: while it is written, its question is open.
+struct Answer {
+    body: Body,
+    _question: Question,
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

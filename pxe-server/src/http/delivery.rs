@@ -19,6 +19,7 @@ use http::{Method, header};
 use lab_model::{FetchedFile, MacAddr, What};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::silent::Visitor;
 use crate::journal::Journal;
 
 /// The files that hyper has whole and the kernel perhaps not, on one connection. Clones are the same.
@@ -53,10 +54,11 @@ enum End {
     Sent,
 }
 
-/// A connection that tells its deliveries when they have left.
+/// A connection that tells when everything has left: its deliveries, and who may rest then.
 pub(super) struct Delivering<S> {
     stream: S,
     deliveries: Deliveries,
+    visitor: Visitor,
 }
 
 impl<S: Sync> FromRequestParts<S> for Deliveries {
@@ -137,8 +139,8 @@ impl Drop for Delivery {
 
 impl<S> Delivering<S> {
     /// A connection with these deliveries.
-    pub(super) fn new(stream: S, deliveries: Deliveries) -> Self {
-        Self { stream, deliveries }
+    pub(super) fn new(stream: S, deliveries: Deliveries, visitor: Visitor) -> Self {
+        Self { stream, deliveries, visitor }
     }
 }
 
@@ -170,6 +172,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Delivering<S> {
         let flushed = ready!(Pin::new(&mut this.stream).poll_flush(context));
         if flushed.is_ok() {
             this.deliveries.have_left();
+            this.visitor.rest();
         }
         Poll::Ready(flushed)
     }

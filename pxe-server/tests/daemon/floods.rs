@@ -1,6 +1,6 @@
 //! More than anybody needs, from whoever is on the link: known machines are served meanwhile, and memory stays what it is.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -76,6 +76,20 @@ fn ten_thousand_connections_that_say_nothing() {
     let server = lab();
     let strangers = Strangers::on(&namespace);
     let connections = strangers.connect(10_000, 80);
+
+    let (status, _) = elsewhere(&namespace, || http_get(&format!("http://{SERVER}/health")));
+
+    assert_eq!(status, 200);
+    drop(connections);
+    check(&server);
+}
+
+#[test]
+fn thousands_of_connections_that_ask_once_and_stay() {
+    let namespace = Namespace::enter().unwrap();
+    let server = lab();
+    let strangers = Strangers::on(&namespace);
+    let connections = strangers.ask_once(2500);
 
     let (status, _) = elsewhere(&namespace, || http_get(&format!("http://{SERVER}/health")));
 
@@ -176,6 +190,20 @@ impl Strangers {
         self.0.run(move || (0..count).map(socket).collect()).unwrap()
     }
 
+    /// Connections from its addresses in turn, each with an answer.
+    fn ask_once(&self, count: usize) -> Vec<Socket> {
+        let ask = move |number| {
+            let mut socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket.bind(&SocketAddr::from((address(number), 0)).into()).unwrap();
+            socket.connect(&SocketAddr::from((SERVER, 80)).into()).unwrap();
+            socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: lab\r\n\r\n").unwrap();
+            socket.read_exact(&mut [0; 12]).unwrap_or_else(|error| panic!("number {number} is not answered: {error}"));
+            socket
+        };
+        self.0.run(move || (0..count).map(ask).collect()).unwrap()
+    }
+
     /// Connections from its addresses in turn, as far as the server takes them up.
     fn connect(&self, count: usize, port: u16) -> Vec<Socket> {
         let connect = move |number| {
@@ -188,6 +216,9 @@ impl Strangers {
         self.0.run(move || (0..count).map(connect).collect()).unwrap()
     }
 }
+
+/// Less than a connection may be silent: who waits until others have been for that long is not answered.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn address(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, 0, 128 + (number % 127) as u8)

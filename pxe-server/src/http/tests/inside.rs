@@ -1,5 +1,6 @@
 //! Requests over connections inside the process: a client has the address that a test gives it, and time moves by itself.
 
+use futures_util::FutureExt as _;
 use http::Method;
 use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use super::super::client::Client;
 use super::super::connection::converse;
 use super::super::delivery::Deliveries;
 use super::super::router;
-use super::super::silent::Silent;
+use super::super::silent::{Silent, Visitor};
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -39,6 +40,30 @@ async fn stopping_does_not_wait_for_those_who_only_keep_a_connection() {
     lab.state.stopping.cancel();
 
     timeout(Duration::from_secs(5), task).await.expect("in time").expect("it does not panic");
+}
+
+#[tokio::test]
+async fn who_has_its_answer_gives_way_to_others_and_who_still_hears_it_does_not() {
+    let lab = Lab::new().await;
+    let silent = Silent::default();
+    let [answered, following] = [(); 2].map(|()| silent.join());
+    let mut connections = Vec::new();
+    for (visitor, path, end) in [(&answered, "/healthz", "ok\n"), (&following, "/events", "\r\n\r\n")] {
+        let (mut connection, _) = connect_as(&lab.state, HERE, visitor.clone());
+        connection.write_all(format!("GET {path} HTTP/1.1\r\nHost: lab\r\n\r\n").as_bytes()).await.expect("a request");
+        let mut answer = Vec::new();
+        while !answer.ends_with(end.as_bytes()) {
+            answer.push(connection.read_u8().await.expect("an answer"));
+        }
+        connections.push(connection);
+    }
+
+    let dismissed = [(); 2].map(|()| {
+        silent.dismiss_one();
+        [&answered, &following].map(|visitor| visitor.dismissed().now_or_never().is_some())
+    });
+
+    assert_eq!(dismissed, [[true, false]; 2]);
 }
 
 #[tokio::test]
@@ -328,19 +353,15 @@ fn held(leases: watch::Receiver<Clients>) -> (Option<Holders>, Option<watch::Rec
 
 /// A connection from this address, and the task at its other end.
 fn connect(state: &State, client: [u8; 4]) -> (DuplexStream, JoinHandle<()>) {
+    connect_as(state, client, Silent::default().join())
+}
+
+/// As [`connect`], as this visitor.
+fn connect_as(state: &State, client: [u8; 4], visitor: Visitor) -> (DuplexStream, JoinHandle<()>) {
     let (near, far) = duplex(PIPE);
     let service = TowerToHyperService::new(router(state.clone()));
     let stopping = state.stopping.clone();
-    (
-        near,
-        tokio::spawn(converse(
-            far,
-            Client(SocketAddr::from((client, 1024))),
-            Silent::default().join(),
-            service,
-            stopping,
-        )),
-    )
+    (near, tokio::spawn(converse(far, Client(SocketAddr::from((client, 1024))), visitor, service, stopping)))
 }
 
 async fn get(state: &State, client: [u8; 4], path: &str) -> Answer {
