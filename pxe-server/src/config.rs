@@ -6,6 +6,7 @@
 mod class;
 mod difference;
 mod fixed;
+mod quirk;
 mod subnet;
 mod value;
 
@@ -23,6 +24,7 @@ use toml::Spanned;
 
 pub(crate) use self::class::ClassSection;
 pub(crate) use self::difference::Difference;
+pub(crate) use self::quirk::QuirkSection;
 pub(crate) use self::subnet::SubnetSection;
 pub(crate) use self::value::{AddressRange, AddressRanges, InterfaceName, Levels, NameServer, Router};
 use self::value::{Count, Milliseconds, Mtu, Port, RouterLifetime, Seconds};
@@ -58,6 +60,9 @@ pub(crate) struct Config {
     /// What clients of TFTP may take up.
     #[serde(default)]
     pub(crate) tftp: TftpSection,
+    /// Firmware with faults that the server does not know by itself.
+    #[serde(default)]
+    pub(crate) quirk: Vec<QuirkSection>,
     /// Where scripts, images and seeds are served.
     #[serde(default)]
     pub(crate) http: HttpSection,
@@ -557,9 +562,11 @@ mod tests {
         let example: toml::Table = toml::from_str(&text).expect("TOML");
 
         let nested = |key: &str| example["dhcp"][key][0].as_table().expect("a table of a list");
-        let nested = [("", &example), ("[dhcp.subnet]", nested("subnet")), ("[dhcp.class]", nested("class"))];
-        let tls = example["http"]["tls"].as_table().expect("a table");
-        for (section, keys) in nested.into_iter().chain([("http.tls", tls)]).chain(sections(&example)) {
+        let (quirk, tls) = (example["quirk"][0].as_table(), example["http"]["tls"].as_table());
+        let (quirk, tls) = (quirk.expect("a table of a list"), tls.expect("a table"));
+        let nested = [("[dhcp.subnet]", nested("subnet")), ("[dhcp.class]", nested("class")), ("[quirk]", quirk)];
+        let nested = [("", &example), ("http.tls", tls)].into_iter().chain(nested);
+        for (section, keys) in nested.chain(sections(&example)) {
             let mut written: Vec<_> = keys.keys().cloned().collect();
             let mut known = known_keys(section);
             written.sort_unstable();

@@ -26,6 +26,7 @@ use std::future::pending;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use lab_model::What;
 use pxe_proto::dhcp::{Engine, Verdict};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -42,6 +43,7 @@ pub(crate) use self::prober::Prober;
 pub(crate) use self::proxy::{ProxyServer, ProxySockets};
 pub(crate) use self::rivals::{Rivals, Standing, Watch};
 pub(crate) use self::socket::DhcpSocket;
+use crate::firmwares::Firmwares;
 use crate::journal::Journal;
 use crate::leases::{Keeper, Promises};
 use crate::pulse::Pulse;
@@ -71,7 +73,8 @@ impl Server {
         journal: Journal,
     ) -> Self {
         let clients = watch::Sender::new(Clients::of(&engine));
-        let desk = Desk::new(engine, sources, prober.is_some());
+        let firmwares = Firmwares::new(sources.plans.clone(), journal.clone());
+        let desk = Desk::new(engine, sources, firmwares, prober.is_some());
         Self { desk, waiting: Promises::new(leases), link, prober, journal, clients }
     }
 
@@ -174,6 +177,9 @@ fn deliver(decisions: Vec<Decision>, link: &Link, journal: &Journal) {
         if let Some(mut reply) = reply {
             if let Some(class) = reply.class.take() {
                 journal.record(reply.mac, class);
+            }
+            if reply.offers_url() {
+                journal.record(reply.mac, What::Url);
             }
             link.send(&reply);
         }

@@ -22,6 +22,7 @@ use tracing::{debug, error, info, warn};
 pub(crate) use self::clients::{Clients6, Leased};
 pub(crate) use self::socket::Dhcp6Socket;
 use crate::dhcp::Sources;
+use crate::firmwares::Firmwares;
 use crate::journal::Journal;
 use crate::leases::{Keeper, Promises};
 use crate::pulse::Pulse;
@@ -32,6 +33,7 @@ pub(crate) struct Server {
     waiting: Promises<Ipv6Addr, Promise>,
     socket: Dhcp6Socket,
     sources: Sources,
+    firmwares: Firmwares,
     /// How machines know this server (RFC 8415 §11).
     duid: Vec<u8>,
     journal: Journal,
@@ -73,7 +75,19 @@ impl Server {
         engine.set_profiles(sources.profiles.borrow().clone());
         let clients = watch::Sender::new(clients);
         let waiting = Promises::new(leases);
-        Self { engine, waiting, socket, sources, duid, journal, clients, ignored: BTreeMap::new(), said: None }
+        let firmwares = Firmwares::new(sources.plans.clone(), journal.clone());
+        Self {
+            engine,
+            waiting,
+            socket,
+            sources,
+            firmwares,
+            duid,
+            journal,
+            clients,
+            ignored: BTreeMap::new(),
+            said: None,
+        }
     }
 
     /// Who has which address, now and later.
@@ -116,10 +130,13 @@ impl Server {
 
     fn answer(&mut self, datagram: &[u8], sender: SocketAddrV6) {
         self.catch_up();
-        let request = match Request::parse(datagram, *sender.ip()) {
+        let mut request = match Request::parse(datagram, *sender.ip()) {
             Ok(request) => request,
             Err(reason) => return self.ignore(&reason, sender),
         };
+        if request.firmware().boots_from_the_network() {
+            request.treat(self.firmwares.treatment(request.mac()));
+        }
         let mut reply = match self.engine.handle(&request, SystemTime::now()) {
             Action::Reply(reply) => reply,
             Action::Ignore(reason) => return self.ignore(&reason, sender),

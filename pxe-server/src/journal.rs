@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lab_model::{Event, Inventory, MacAddr, What};
-use pxe_proto::boot::Timelines;
+use pxe_proto::boot::{Timeline, Timelines};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -76,7 +76,10 @@ pub(crate) fn open(path: &Path, inventory: watch::Receiver<Arc<Inventory>>) -> a
     events.extend(files.strangers.read_back()?);
     events.sort_by_key(|event| event.at);
     let mut timelines = Timelines::default();
-    events.iter().for_each(|event| timelines.record(event));
+    for event in &events {
+        // What followed from it then was written down too.
+        timelines.record(event);
+    }
     let (events, received) = mpsc::channel(QUEUE);
     let (recorded, _) = broadcast::channel(FOLLOWER_QUEUE);
     let (timelines, shown) = watch::channel(Arc::new(timelines));
@@ -97,6 +100,11 @@ impl Journal {
     /// How each machine's boots went so far.
     pub(crate) fn snapshot(&self) -> Arc<Timelines> {
         self.timelines.borrow().clone()
+    }
+
+    /// Looks at how one machine's boots went so far. What looks holds nobody up for longer than that takes.
+    pub(crate) fn look<T>(&self, mac: MacAddr, look: impl FnOnce(Option<&Timeline>) -> T) -> T {
+        look(self.timelines.borrow().of(mac).map(|timeline| &**timeline))
     }
 
     /// Every event from now on; a follower that is too slow misses some and is told how many. What happened before is in a
@@ -157,13 +165,25 @@ impl Writer {
         }
         for event in batch.iter_mut() {
             event.machine = self.inventory.borrow().by_mac(event.mac).map(|machine| machine.name.clone());
-            self.dropped.fetch_add(self.files.push(event), Ordering::Relaxed);
         }
         self.timelines.send_modify(|timelines| {
             // Copied only where somebody still looks at a snapshot: there are as many timelines as machines.
             let timelines = Arc::make_mut(timelines);
-            batch.iter().for_each(|event| timelines.record(event));
+            let mut at = 0;
+            while let Some(event) = batch.get(at) {
+                at += 1;
+                if let Some(what) = timelines.record(event) {
+                    batch.insert(at, Event { what, ..event.clone() });
+                }
+            }
         });
+        for event in &*batch {
+            if let What::StepDown { to, reason } = &event.what {
+                let (machine, mac) = (event.machine.as_ref().map(ToString::to_string), event.mac);
+                info!(machine, %mac, step = to, reason, "its firmware failed, and is served more gently");
+            }
+            self.dropped.fetch_add(self.files.push(event), Ordering::Relaxed);
+        }
         for event in batch.drain(..) {
             // Nobody follows: nothing to do.
             let _ = self.recorded.send(Arc::new(event));

@@ -1,6 +1,7 @@
 //! The lab as this server finds it: a configuration that fits the network.
 
 mod classes;
+pub(crate) mod quirks;
 mod subnets;
 
 use std::net::Ipv4Addr;

@@ -40,6 +40,7 @@ mod dhcp6;
 mod dns;
 mod duid;
 mod entries;
+mod firmwares;
 mod first_file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

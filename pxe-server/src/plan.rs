@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use pxe_proto::boot::BaseUrl;
+use pxe_proto::firmware::Quirks;
 use pxe_proto::{dhcp, dhcp6};
 use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::dns;
 use crate::interface::Interface;
-use crate::lab::{Lab, Unfit};
+use crate::lab::{Lab, Unfit, quirks};
 use crate::lab6::Lab6;
 use crate::nat;
 
@@ -22,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) config: Config,
     /// The lab's networks.
     pub(crate) lab: Lab,
+    /// Firmware with faults, and what is done about them.
+    pub(crate) quirks: Quirks,
     /// The lab's IPv6 network, where it has one.
     pub(crate) ipv6: Option<Lab6>,
     /// Which names are answered, where they are.
@@ -58,15 +61,16 @@ impl Plan {
     /// Something in it does not fit the network, for good or until the interface has its address.
     pub(crate) fn new(config: Config, interface: Option<&Interface>) -> Result<Self, Unfit> {
         let lab = Lab::new(&config, interface)?;
+        let quirks = quirks::fitted(&config)?;
         let ports = HttpPorts::both(config.http.port.0);
         let tls_ports = config.http.tls.as_ref().map(|tls| HttpPorts::both(tls.port.0));
         let Some(interface) = interface else {
-            return Ok(Self { config, lab, ipv6: None, dns: None, nat: None, ports, tls_ports });
+            return Ok(Self { config, lab, quirks, ipv6: None, dns: None, nat: None, ports, tls_ports });
         };
         let ipv6 = Lab6::new(&config, interface)?;
         let dns = dns::Plan::new(&config, &lab, ipv6.as_ref())?;
         let nat = nat::Plan::new(&config, interface)?;
-        Ok(Self { config, lab, ipv6, dns, nat, ports, tls_ports })
+        Ok(Self { config, lab, quirks, ipv6, dns, nat, ports, tls_ports })
     }
 
     /// How machines reach the HTTP server that ask by this family.

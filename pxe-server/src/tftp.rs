@@ -93,6 +93,9 @@ pub(crate) trait House {
     /// The file of a clean name (printable, no leading separators) for this client; nothing where there is none.
     fn file(&mut self, name: &str, client: IpAddr) -> Option<Bytes>;
 
+    /// What this client may negotiate, where others may have `limits`.
+    fn limits(&mut self, client: IpAddr, limits: Limits) -> Limits;
+
     /// Hears what happened.
     fn report(&mut self, report: Report);
 
@@ -119,7 +122,7 @@ impl Server {
 
     /// The address that requests come in on, with the port that the kernel chose.
     #[cfg(test)]
-    fn local_addr(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 

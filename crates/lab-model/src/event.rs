@@ -95,6 +95,23 @@ pub enum What {
         file: String,
         /// Why, in words.
         reason: String,
+        /// What was negotiated, where a transfer had begun.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        terms: Option<TransferTerms>,
+    },
+    /// It was told a URL to boot from, by UEFI HTTP Boot.
+    Url,
+    /// Its firmware has a fault that is known, and is answered accordingly.
+    Quirk {
+        /// What the fault is called.
+        name: String,
+    },
+    /// Its firmware failed, and is served more gently from now on.
+    StepDown {
+        /// How: `no-window`, `blocks-of-1024`, `blocks-of-512`, `no-http-boot`.
+        to: String,
+        /// What failed, in words.
+        reason: String,
     },
     /// It got its boot script.
     Script {
@@ -131,6 +148,16 @@ pub enum What {
     Installer(InstallerReport),
     /// Its installed system said that it is up.
     Up,
+}
+
+/// On what a transfer by TFTP was agreed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TransferTerms {
+    /// Bytes of file in each packet but the last (RFC 2348).
+    pub block_bytes: u16,
+    /// Packets in flight (RFC 7440).
+    pub window_blocks: u16,
 }
 
 /// A file of an image or the installer that a machine fetches over HTTP.
@@ -246,7 +273,7 @@ impl What {
             Self::Transfer { file, .. } if file.ends_with(".ipxe") => None,
             Self::Transfer { .. } => Some(Stage::BootProgram),
             Self::Script { .. } => Some(Stage::Script),
-            Self::Once { .. } | Self::Class { .. } => None,
+            Self::Once { .. } | Self::Class { .. } | Self::Url | Self::Quirk { .. } | Self::StepDown { .. } => None,
             Self::Fetch { file: FetchedFile::BootProgram, .. } => Some(Stage::BootProgram),
             Self::Fetch { file: FetchedFile::Kernel, .. } => Some(Stage::Kernel),
             Self::Fetch { file: FetchedFile::Initrd, .. } => Some(Stage::Initrd),
@@ -271,7 +298,8 @@ impl What {
             Self::Nak { reason, .. } | Self::TransferFailed { reason, .. } => Some(reason),
             Self::Installer(report) => report.failure.as_deref(),
             Self::Offer { .. } | Self::Ack { .. } | Self::Directed { .. } | Self::Elsewhere { .. } => None,
-            Self::Class { .. } | Self::Decline { .. } | Self::Transfer { .. } => None,
+            Self::Class { .. } | Self::Url | Self::Quirk { .. } | Self::StepDown { .. } => None,
+            Self::Decline { .. } | Self::Transfer { .. } => None,
             Self::Script { .. } | Self::Once { .. } | Self::Fetch { .. } | Self::FetchAborted { .. } => None,
             // Whom it is not for is kept from a file by this, and nobody from booting.
             Self::FetchRefused { .. } | Self::Up => None,

@@ -37,7 +37,7 @@ pub use chunk::{
 pub use cloud_init::{CloudInit, Document};
 pub use definition::{AfterInstall, Definition, Format, MalformedDefinition, Role};
 pub use disk::{DiskName, NotDiskName};
-pub use event::{Event, FetchedFile, InstallerReport, Phase, Stage, What};
+pub use event::{Event, FetchedFile, InstallerReport, Phase, Stage, TransferTerms, What};
 pub use firmware::Firmware;
 pub use installer::{
     CONFIG_ARGUMENT, EVENTS_ARGUMENT, InstallerConfig, Kexec, MEMORY_ARGUMENT, RemoteDisk, RemoteFile, SHELL_ARGUMENT,

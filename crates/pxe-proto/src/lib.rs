@@ -7,6 +7,7 @@ pub mod dhcp;
 pub mod dhcp6;
 pub mod dns;
 mod domain_name;
+pub mod firmware;
 mod glob;
 pub mod lease_file;
 pub mod radv;

@@ -15,12 +15,14 @@ use super::doubts::Doubts;
 use super::rivals::Rivals;
 use super::socket::DHCP_CLIENT;
 use super::tally::Tally;
+use crate::firmwares::Firmwares;
 use crate::plan::Plans;
 
 /// The engine, with the inventory and the profiles that it works from.
 pub(super) struct Desk {
     engine: Engine,
     sources: Sources,
+    firmwares: Firmwares,
     /// Whether the link is asked who has an address.
     probes: bool,
     ignored: Tally,
@@ -79,9 +81,9 @@ impl Batch {
 }
 
 impl Desk {
-    pub(super) fn new(mut engine: Engine, sources: Sources, probes: bool) -> Self {
+    pub(super) fn new(mut engine: Engine, sources: Sources, firmwares: Firmwares, probes: bool) -> Self {
         engine.set_profiles(sources.profiles.borrow().clone());
-        Self { engine, sources, probes, ignored: Tally::default(), rivals: None, doubts: Doubts::default() }
+        Self { engine, sources, firmwares, probes, ignored: Tally::default(), rivals: None, doubts: Doubts::default() }
     }
 
     /// Has the owner told of other servers that machines choose.
@@ -118,8 +120,16 @@ impl Desk {
     /// Decides about a datagram.
     pub(super) fn decide(&mut self, datagram: &[u8], sender: SocketAddrV4, batch: &mut Batch) {
         batch.decided += 1;
-        let action = Request::parse(datagram).map(|request| self.engine.handle(&request, SystemTime::now()));
-        self.act(action.unwrap_or_else(Action::Ignore), sender, batch);
+        let mut request = match Request::parse(datagram) {
+            Ok(request) => request,
+            Err(reason) => return self.ignore(&reason, sender),
+        };
+        let quirk = self.firmwares.treat(&mut request);
+        let action = self.engine.handle(&request, SystemTime::now());
+        self.act(action, sender, batch);
+        if let Some(quirk) = quirk {
+            batch.replies.push(Decision { event: Some((request.mac(), quirk)), reply: None });
+        }
     }
 
     /// Decides what follows from what the link was asked.

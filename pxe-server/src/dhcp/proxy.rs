@@ -5,7 +5,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use lab_model::MacAddr;
+use lab_model::{MacAddr, What};
 use pxe_proto::dhcp::{Arrival, Heard, Proxy, ProxyAction, Reply, ReplyKind, Request};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use super::rivals::Rivals;
 use super::socket::DhcpSocket;
 use super::tally::Tally;
 use super::{DATAGRAM, REST};
+use crate::firmwares::Firmwares;
 use crate::interface::Interface;
 use crate::journal::Journal;
 use crate::pulse::Pulse;
@@ -35,6 +36,7 @@ pub(crate) struct ProxyServer {
     sockets: ProxySockets,
     sources: Sources,
     journal: Journal,
+    firmwares: Firmwares,
     others: Rivals,
     ignored: Tally,
 }
@@ -56,7 +58,8 @@ impl ProxyServer {
     pub(crate) fn new(sockets: ProxySockets, sources: Sources, journal: Journal, others: Rivals) -> Self {
         let mut proxy = Proxy::new(sources.plans.borrow().proxy(), sources.inventory.borrow().clone());
         proxy.set_profiles(sources.profiles.borrow().clone());
-        Self { proxy, sockets, sources, journal, others, ignored: Tally::default() }
+        let firmwares = Firmwares::new(sources.plans.clone(), journal.clone());
+        Self { proxy, sockets, sources, journal, firmwares, others, ignored: Tally::default() }
     }
 
     /// Answers until the token is cancelled.
@@ -86,21 +89,26 @@ impl ProxyServer {
 
     fn answer(&mut self, datagram: &[u8], sender: SocketAddrV4, arrival: Arrival) {
         self.catch_up();
-        let action = Request::parse(datagram).map(|request| self.proxy.handle(&request, arrival));
-        match action {
-            Err(reason) | Ok(ProxyAction::Ignore(reason)) => self.ignored.count(&reason, sender),
-            Ok(ProxyAction::Heard(Heard { server, event })) => {
+        let mut request = match Request::parse(datagram) {
+            Ok(request) => request,
+            Err(reason) => return self.ignored.count(&reason, sender),
+        };
+        let quirk = self.firmwares.treat(&mut request);
+        match self.proxy.handle(&request, arrival) {
+            ProxyAction::Ignore(reason) => return self.ignored.count(&reason, sender),
+            ProxyAction::Heard(Heard { server, event }) => {
                 server.into_iter().for_each(|server| self.others.note(server));
                 if let Some((mac, what)) = event {
                     info!(machine = self.name(mac), %mac, ?server, ?what, "an address of another server's");
                     self.journal.record(mac, what);
                 }
             }
-            Ok(ProxyAction::Reply(reply)) => {
+            ProxyAction::Reply(reply) => {
                 self.log(&reply);
+                let url = reply.offers_url().then_some(What::Url);
                 let Reply { kind, mac, message, destination, event, class, .. } = *reply;
                 // First recorded: what a machine does next comes after it in the journal too.
-                for what in event.map(|(_, what)| what).into_iter().chain(class) {
+                for what in event.map(|(_, what)| what).into_iter().chain(class).chain(url) {
                     self.journal.record(mac, what);
                 }
                 let sent = match address_of(destination) {
@@ -112,6 +120,9 @@ impl ProxyServer {
                     warn!(%mac, ?destination, %error, "an answer to a network boot client cannot be sent");
                 }
             }
+        }
+        if let Some(quirk) = quirk {
+            self.journal.record(request.mac(), quirk);
         }
     }
 

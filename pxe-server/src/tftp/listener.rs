@@ -131,7 +131,7 @@ impl<H: House> Listener<H> {
         debug!(%client, file = request.name, bytes = file.len(), options = ?request.options, "transfer starts");
         let (requests, line) = mpsc::channel(1);
         let now = tokio::time::Instant::now().into_std();
-        let mut limits = bounds.limits;
+        let mut limits = self.house.limits(client.ip(), bounds.limits);
         limits.block_size = sockets::longest_block(&socket, client).unwrap_or(u16::MAX).min(limits.block_size);
         let transfer = Transfer::start(request, file, limits, now);
         let answered = Arc::new(AtomicBool::new(false));

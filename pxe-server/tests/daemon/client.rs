@@ -83,6 +83,25 @@ impl DhcpClient {
         ])
     }
 
+    /// Sends the DHCPDISCOVER of firmware of this vendor class until it is answered.
+    pub(crate) fn discover_as(&self, vendor_class: &[u8]) -> Message {
+        self.exchange(&[
+            DhcpOption::MessageType(MessageType::Discover),
+            DhcpOption::ClassIdentifier(vendor_class.to_vec()),
+        ])
+    }
+
+    /// Takes an address that this firmware was offered.
+    pub(crate) fn request_as(&self, vendor_class: &[u8], address: Ipv4Addr) {
+        let answer = self.ask(&[
+            DhcpOption::MessageType(MessageType::Request),
+            DhcpOption::RequestedIpAddress(address),
+            DhcpOption::ServerIdentifier(SERVER),
+            DhcpOption::ClassIdentifier(vendor_class.to_vec()),
+        ]);
+        assert_eq!(answer, Answer { kind: MessageType::Ack, address });
+    }
+
     /// Asks for more time with the address that it uses (RFC 2131 §4.3.2, RENEWING).
     pub(crate) fn renew(&self, address: Ipv4Addr) -> Answer {
         let mut message = self.message(&[DhcpOption::MessageType(MessageType::Request)]);

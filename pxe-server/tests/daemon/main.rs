@@ -15,6 +15,7 @@ mod crashes;
 mod definitions;
 mod dns;
 mod durability;
+mod firmware;
 mod floods;
 mod http_only;
 mod ipv6;

@@ -34,14 +34,15 @@ pub struct Diagnosis {
 ///
 /// A boot that is on its way gets no diagnosis: only what was said, or a silence that is too long for its stage.
 pub fn diagnose(timeline: Option<&Timeline>, circumstances: Circumstances<'_>, now: Timestamp) -> Diagnosis {
-    let Some(attempt) = timeline.and_then(Timeline::latest) else {
+    let Some((timeline, attempt)) = timeline.and_then(|timeline| Some((timeline, timeline.latest()?))) else {
         return circumstances.unbootable(&circumstances.boot(None)).unwrap_or_default();
     };
     if let Some(said) = refused(attempt, circumstances) {
         return said;
     }
     if let Some(failure) = &attempt.failure {
-        return Diagnosis { failure: Some(failure.clone()), hint: after_failure(attempt) };
+        let hint = after_failure(attempt).or_else(|| next_try(timeline, attempt, now));
+        return Diagnosis { failure: Some(failure.clone()), hint };
     }
     let silence = now.duration_since(attempt.latest);
     match attempt.stage() {
@@ -103,6 +104,13 @@ fn after_failure(attempt: &Attempt) -> Option<String> {
         Stage::Installed | Stage::System | Stage::Up => return None,
     };
     Some(hint.to_owned())
+}
+
+/// What the server does about firmware that failed.
+fn next_try(timeline: &Timeline, attempt: &Attempt, now: Timestamp) -> Option<String> {
+    let step =
+        timeline.step_down().step(attempt.firmware, now).filter(|_| attempt.stage() < Some(Stage::BootProgram))?;
+    Some(format!("start it again: its firmware gets {step} from now on"))
 }
 
 /// How long a boot may be silent at a stage; emulated machines are ten times slower than real ones.
@@ -198,7 +206,7 @@ fn says(failure: &str, hint: &str) -> Diagnosis {
 mod tests {
     use std::net::IpAddr;
 
-    use lab_model::{Definition, Event, FetchedFile, Format, InstallerReport, MacAddr, Phase, What};
+    use lab_model::{Definition, Event, FetchedFile, Format, InstallerReport, MacAddr, Phase, TransferTerms, What};
 
     use super::*;
     use crate::boot::Timelines;
@@ -252,6 +260,20 @@ mod tests {
         let diagnosis = at(&[report(Phase::Start, None), failed], 3600, Some(&web()), true);
 
         assert_eq!(diagnosis.failure.as_deref(), Some("there is no disk"));
+    }
+
+    #[test]
+    fn a_transfer_that_failed_is_served_more_gently_the_next_time() {
+        let terms = Some(TransferTerms { block_bytes: 1468, window_blocks: 4 });
+        let failed = |terms| {
+            let reason = "the client stopped answering".to_owned();
+            What::TransferFailed { file: "ipxe-arm64.efi".to_owned(), reason, terms }
+        };
+        let hint = |what| at(&[ack(Firmware::UefiArm64), what], 10, Some(&web()), true).hint;
+
+        let next = "start it again: its firmware gets TFTP without windows from now on";
+        assert_eq!(hint(failed(terms)).as_deref(), Some(next));
+        assert_eq!(hint(failed(None)), None, "it asked for what is not here");
     }
 
     #[test]

@@ -54,7 +54,9 @@ impl Handover {
                 Phase::Start | Phase::Network | Phase::Config | Phase::Disk | Phase::Write | Phase::Verify => self,
             },
             What::Offer { .. } | What::Ack { .. } | What::Nak { .. } | What::Decline { .. } => self,
-            What::Directed { .. } | What::Elsewhere { .. } => self,
+            What::Directed { .. } | What::Elsewhere { .. } | What::Url | What::Quirk { .. } | What::StepDown { .. } => {
+                self
+            }
             What::Transfer { .. }
             | What::TransferFailed { .. }
             | What::Script { .. }

@@ -6,6 +6,7 @@ use lab_model::{Arch, Firmware, ImageManifest, ImageName, MacAddr, Machine, Mach
 
 use super::profile::{Kind, Menu};
 use super::{BaseUrl, BootProgram, Profile, Profiles};
+use crate::firmware::Treatment;
 
 /// What a machine is to boot, whatever protocol it asks by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,6 +217,7 @@ pub fn directions(
     profiles: &Profiles,
     firmware: Firmware,
     mac: MacAddr,
+    treatment: Treatment,
     base: BaseUrl,
 ) -> Directions {
     // Whether it had its one boot already, its script says: a boot program that goes on to the disk costs little.
@@ -228,6 +230,8 @@ pub fn directions(
         Firmware::Bios => Directions::Tftp(BootProgram::UndionlyKpxe),
         Firmware::UefiX64 => Directions::Tftp(BootProgram::IpxeX86_64Efi),
         Firmware::UefiArm64 => Directions::Tftp(BootProgram::IpxeArm64Efi),
+        // It goes on to its next way of booting, which is PXE.
+        Firmware::HttpX64 | Firmware::HttpArm64 if treatment.no_http_boot => Directions::Nowhere,
         Firmware::HttpX64 => http(BootProgram::IpxeX86_64Efi),
         Firmware::HttpArm64 => http(BootProgram::IpxeArm64Efi),
         Firmware::Ipxe => Directions::Script(base.script(mac)),
@@ -294,6 +298,17 @@ mod tests {
             assert_eq!(to(Some(machine), firmware), expected);
             assert_eq!(to(None, firmware), expected);
         }
+    }
+
+    #[test]
+    fn http_boot_that_is_taken_from_a_machine_leaves_it_pxe() {
+        let x86 = machine("arch = 'x86_64'\npxeboot = true\ndistro = 'debian-12'");
+        let treatment = Treatment { no_http_boot: true, ..Treatment::default() };
+        let sent = |firmware| directions(Some(&x86), &Profiles::default(), firmware, MAC, treatment, BASE);
+
+        assert_eq!(sent(Firmware::HttpX64), Directions::Nowhere);
+        assert_eq!(sent(Firmware::UefiX64), Directions::Tftp(BootProgram::IpxeX86_64Efi));
+        assert!(matches!(sent(Firmware::Ipxe), Directions::Script(_)));
     }
 
     #[test]
@@ -388,7 +403,7 @@ mod tests {
         ];
         insta::assert_snapshot!(refused.map(why).join("\n"));
         assert_eq!(
-            directions(Some(&machine("disk")), &profiles, Firmware::UefiArm64, MAC, BASE),
+            directions(Some(&machine("disk")), &profiles, Firmware::UefiArm64, MAC, Treatment::default(), BASE),
             Directions::Nowhere,
             "firmware goes on to the disk at once"
         );
@@ -428,7 +443,8 @@ mod tests {
             assert_eq!(boots(&more, None, None), "live");
             assert_eq!(boots(&more, Some(6), None), "live", "another time");
             assert_eq!(boots(&more, Some(7), None), "local", "nothing is installed, whatever is defined");
-            let sent = directions(Some(&machine(&more)), &profiles, Firmware::UefiArm64, MAC, BASE);
+            let sent =
+                directions(Some(&machine(&more)), &profiles, Firmware::UefiArm64, MAC, Treatment::default(), BASE);
             assert_eq!(sent, Directions::Tftp(BootProgram::IpxeArm64Efi));
         }
         assert_eq!(boots(&once("menu"), None, None), "menu");
@@ -441,7 +457,7 @@ mod tests {
     }
 
     fn to(machine: Option<&Machine>, firmware: Firmware) -> Directions {
-        directions(machine, &Profiles::default(), firmware, MAC, BASE)
+        directions(machine, &Profiles::default(), firmware, MAC, Treatment::default(), BASE)
     }
 
     fn profiles(texts: &[(&str, &str)]) -> Profiles {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use lab_model::{Arch, Event, FetchedFile, Firmware, MacAddr, Stage, What};
 
 use super::Handover;
+use crate::firmware::StepDown;
 
 /// Every machine that was seen lately, and how its boots went. Its memory is bounded, whatever the network sends.
 ///
@@ -31,6 +32,8 @@ pub struct Timeline {
     handover: Handover,
     once: Option<u64>,
     class: Option<Membership>,
+    quirk: Option<String>,
+    step_down: StepDown,
     ipv6: Option<Ipv6Addr>,
     defined: bool,
 }
@@ -83,8 +86,8 @@ const OF_A_DEFINED_MACHINE: Memory = Memory { attempts: 4, events: 64 };
 const OF_A_STRANGER: Memory = Memory { attempts: 1, events: 16 };
 
 impl Timelines {
-    /// Adds what happened.
-    pub fn record(&mut self, event: &Event) {
+    /// Adds what happened. Returns what follows from it for the machine, if anything does: that is an event too, and was not added.
+    pub fn record(&mut self, event: &Event) -> Option<What> {
         let mac = event.mac;
         match self.by_mac.get(&mac) {
             Some(known) => drop(self.by_staleness.remove(&known.staleness(mac))),
@@ -92,8 +95,9 @@ impl Timelines {
             None => {}
         }
         let timeline = Arc::make_mut(self.by_mac.entry(mac).or_default());
-        timeline.record(event);
+        let follows = timeline.record(event);
         self.by_staleness.insert(timeline.staleness(mac));
+        follows
     }
 
     /// The machine with this hardware address, if it was seen.
@@ -144,6 +148,16 @@ impl Timeline {
         self.class.as_ref()
     }
 
+    /// What the fault of the machine's firmware is called, if it has a known one; each boot's firmware is looked at anew.
+    pub fn quirk(&self) -> Option<&str> {
+        self.quirk.as_deref()
+    }
+
+    /// How gently the machine's firmware is served.
+    pub fn step_down(&self) -> &StepDown {
+        &self.step_down
+    }
+
     /// How far the machine's seed is on its way to it.
     pub fn handover(&self) -> Handover {
         self.handover
@@ -158,7 +172,7 @@ impl Timeline {
         (self.defined, self.latest().map(|attempt| attempt.latest), mac)
     }
 
-    fn record(&mut self, event: &Event) {
+    fn record(&mut self, event: &Event) -> Option<What> {
         self.defined = event.machine.is_some();
         let memory = if self.defined { OF_A_DEFINED_MACHINE } else { OF_A_STRANGER };
         match event.what {
@@ -192,10 +206,16 @@ impl Timeline {
                 self.attempts.pop_front();
             }
             self.attempts.push_back(Attempt::new(event.at));
+            self.quirk = None;
         }
-        if let Some(attempt) = self.attempts.back_mut() {
-            attempt.record(event, memory.events);
+        if let What::Quirk { name } = &event.what {
+            self.quirk = Some(name.clone());
         }
+        let attempt = self.attempts.back_mut()?;
+        let has_program = attempt.stage() >= Some(Stage::BootProgram);
+        attempt.record(event, memory.events);
+        let (step, reason) = self.step_down.record(event, has_program)?;
+        Some(What::StepDown { to: step.word().to_owned(), reason })
     }
 }
 
@@ -236,7 +256,8 @@ impl Attempt {
             What::Script { .. } => stage > Some(Stage::Script),
             What::Transfer { .. } | What::TransferFailed { .. } | What::Nak { .. } | What::Decline { .. } => false,
             What::Fetch { .. } | What::FetchAborted { .. } | What::FetchRefused { .. } => false,
-            What::Once { .. } | What::Class { .. } | What::Installer(_) | What::Up => false,
+            What::Class { .. } | What::Url | What::Quirk { .. } | What::StepDown { .. } => false,
+            What::Once { .. } | What::Installer(_) | What::Up => false,
         }
     }
 
@@ -267,7 +288,8 @@ impl Attempt {
             What::Script { boot } => self.boot = Some(boot.clone()),
             What::Installer(report) => self.percent = report.percent.or(self.percent),
             What::Offer { .. } | What::Ack { .. } | What::Nak { .. } | What::Decline { .. } => {}
-            What::Directed { .. } | What::Elsewhere { .. } | What::Class { .. } => {}
+            What::Directed { .. } | What::Elsewhere { .. } => {}
+            What::Class { .. } | What::Url | What::Quirk { .. } | What::StepDown { .. } => {}
             What::Transfer { .. } | What::TransferFailed { .. } | What::Once { .. } | What::Up => {}
             What::Fetch { .. } | What::FetchAborted { .. } | What::FetchRefused { .. } => {}
         }
@@ -353,6 +375,35 @@ mod tests {
 
         let stages: Vec<_> = timelines.of(MAC).expect("seen").attempts().map(Attempt::stage).collect();
         assert_eq!(stages, [Some(Stage::Address), Some(Stage::Offer)]);
+    }
+
+    #[test]
+    fn a_quirk_counts_for_the_boot_that_it_was_found_in() {
+        let quirk = || What::Quirk { name: "old".into() };
+        let mut timelines = Timelines::default();
+        let mut after = |what| {
+            play(&mut timelines, [what]);
+            timelines.of(MAC).and_then(|timeline| timeline.quirk()).map(str::to_owned)
+        };
+
+        assert_eq!(after(quirk()).as_deref(), Some("old"), "it may come before the offer");
+        for what in [offer(Firmware::Bios), ack(Firmware::Bios), ack(Firmware::Ipxe)] {
+            assert_eq!(after(what).as_deref(), Some("old"));
+        }
+        assert_eq!(after(offer(Firmware::UefiX64)), None, "another boot");
+    }
+
+    #[test]
+    fn a_transfer_that_fails_says_what_follows_from_it_once() {
+        let terms = Some(lab_model::TransferTerms { block_bytes: 1468, window_blocks: 4 });
+        let failed = What::TransferFailed { file: "ipxe.efi".into(), reason: "silence".into(), terms };
+        let mut timelines = Timelines::default();
+        let mut record = |what| timelines.record(&Event { at: at(0), mac: MAC, machine: None, what });
+
+        assert_eq!(record(ack(Firmware::UefiX64)), None);
+        let follows = What::StepDown { to: "no-window".into(), reason: "ipxe.efi: silence".into() };
+        assert_eq!(record(failed.clone()), Some(follows.clone()));
+        assert_eq!((record(follows), record(failed)), (None, None));
     }
 
     #[test]
@@ -514,7 +565,9 @@ mod tests {
             Event { machine: None, ..event(MacAddr::new([2, 0, a, b, c, d]), second, ack(Firmware::UefiX64)) }
         };
         let machines = MACHINES as u32;
-        (0..machines).for_each(|number| timelines.record(&stranger(number, number.into())));
+        for number in 0..machines {
+            timelines.record(&stranger(number, number.into()));
+        }
 
         timelines.record(&stranger(0, machines.into()));
         timelines.record(&stranger(machines, machines.into()));

@@ -64,7 +64,9 @@ impl Source<'_> {
         match classes.iter().find_map(|class| class.boot_of(firmware)) {
             Some(_) if is_local() => BootFile::None,
             Some(boot) => BootFile::of_class(boot, request, server),
-            None => BootFile::directed(boot::directions(machine, profiles, firmware, mac, base), server),
+            None => {
+                BootFile::directed(boot::directions(machine, profiles, firmware, mac, request.treatment, base), server)
+            }
         }
     }
 }

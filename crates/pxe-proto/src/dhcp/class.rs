@@ -117,7 +117,7 @@ impl Selector {
     }
 
     /// Whether the client is one of them.
-    pub(super) fn selects(&self, request: &Request) -> bool {
+    pub(crate) fn selects(&self, request: &Request) -> bool {
         let options = &request.options;
         let text = |patterns: &Option<Patterns>, said: Option<&[u8]>| {
             patterns.as_ref().is_none_or(|patterns| said.is_some_and(|said| patterns.hold(said)))

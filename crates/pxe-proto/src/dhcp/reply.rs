@@ -36,6 +36,19 @@ pub struct Reply {
     pub probe: Option<Ipv4Addr>,
 }
 
+impl Reply {
+    /// Whether it offers a URL to UEFI HTTP Boot, which takes one from nobody who does not call himself `HTTPClient` too.
+    pub fn offers_url(&self) -> bool {
+        let by_url = matches!(self.firmware, Firmware::HttpX64 | Firmware::HttpArm64);
+        by_url
+            && self.kind == ReplyKind::Offer
+            && self.message.windows(HTTP_CLIENT.len()).any(|part| part == HTTP_CLIENT)
+    }
+}
+
+/// Option 60 (UEFI 2.10 §24.7.3.1), with its length.
+const HTTP_CLIENT: &[u8] = b"\x3c\x0aHTTPClient";
+
 /// What a server's message says (RFC 2131 §3.1, table 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReplyKind {
@@ -107,8 +120,15 @@ pub(super) fn message(kind: ReplyKind, request: &Request, parameters: &Parameter
     }
     options.push(code::SUBNET_MASK, &subnet.network.netmask().octets());
     echo(&mut options, request);
-    if let BootFile::Http { .. } = boot {
-        options.push(code::VENDOR_CLASS, b"HTTPClient");
+    match boot {
+        BootFile::Http { .. } => options.push(code::VENDOR_CLASS, b"HTTPClient"),
+        BootFile::Tftp { .. } => {
+            if let Some(vendor_options) = request.treatment.vendor_options {
+                options.push(code::VENDOR_CLASS, b"PXEClient");
+                options.push(code::VENDOR, vendor_options);
+            }
+        }
+        BootFile::None | BootFile::Script { .. } => {}
     }
     boot_file(&mut options, boot);
     if request.firmware() == Firmware::Ipxe {
@@ -164,7 +184,7 @@ pub(super) fn directions(kind: ReplyKind, server: Ipv4Addr, request: &Request, b
     // RFC 4578 §2.3 has it in every message of a client; PXE 2.1 wants it back.
     options.push(code::UUID, request.options.get(code::UUID).unwrap_or_default());
     if matches!(firmware, Firmware::Bios | Firmware::Ipxe) {
-        options.push(code::VENDOR, &BOOT_FILE_AS_OFFERED);
+        options.push(code::VENDOR, request.treatment.vendor_options.unwrap_or(&BOOT_FILE_AS_OFFERED));
     }
     boot_file(&mut options, boot);
     tftp_server(&mut options, boot);

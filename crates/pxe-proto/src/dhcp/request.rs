@@ -9,6 +9,7 @@ use super::options::code;
 use super::received::Received;
 use super::relay_agent::RelayAgent;
 use super::{Client, Ignored, guard, hostname};
+use crate::firmware::Treatment;
 
 /// A DHCP client's message (RFC 2131 §2) that was found well formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Request {
     /// What the client calls itself.
     pub(super) hostname: Option<MachineName>,
     pub(super) options: Received,
+    /// How its firmware is to be answered.
+    pub(super) treatment: Treatment,
 }
 
 /// What a client's message is (RFC 2131 §3.1, table 2).
@@ -94,7 +97,13 @@ impl Request {
             relay_agent: RelayAgent::parse(options.get(code::RELAY_AGENT).unwrap_or_default()),
             hostname: hostname::read(options.get(code::CLIENT_FQDN), options.get(code::HOST_NAME)),
             options,
+            treatment: Treatment::default(),
         })
+    }
+
+    /// Has the client's firmware answered in this way.
+    pub fn treat(&mut self, treatment: Treatment) {
+        self.treatment = treatment;
     }
 
     /// What the client wants.
@@ -144,6 +153,11 @@ impl Request {
             }
         };
         Some(held).filter(|address| !address.is_unspecified())
+    }
+
+    /// What the client calls its kind (RFC 2132 §9.13).
+    pub(crate) fn vendor_class(&self) -> Option<&[u8]> {
+        self.options.get(code::VENDOR_CLASS)
     }
 
     /// The options that the client wants, most wanted first (RFC 2132 §9.8); `None` where it does not say.

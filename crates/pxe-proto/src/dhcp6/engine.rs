@@ -245,7 +245,8 @@ impl Engine {
     ) -> Reply {
         let (mac, firmware) = (request.mac(), request.firmware());
         let machine = self.inventory.by_mac(mac);
-        let directions = boot::directions(machine.map(Arc::as_ref), &self.profiles, firmware, mac, self.config.base);
+        let (defined, base) = (machine.map(Arc::as_ref), self.config.base);
+        let directions = boot::directions(defined, &self.profiles, firmware, mac, request.treatment, base);
         let name = machine.map(|machine| machine.name.as_str()).or_else(|| Some(request.own_name()?.as_str()));
         let contents = Contents { config: &self.config, grant, status, name, directions };
         Reply {

@@ -11,6 +11,7 @@ use super::options::{self, code};
 use super::relay::{self, Relay};
 use crate::dhcp::client::Classes;
 use crate::dhcp::hostname;
+use crate::firmware::Treatment;
 
 /// A DHCPv6 client's message (RFC 8415 §8) that was found well formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Request {
     /// Whose vendor class the client has: it wants an answer of the same (UEFI 2.10 §24.7.3.1).
     pub(super) enterprise: [u8; 4],
     pub(super) relays: Vec<Relay>,
+    /// How its firmware is to be answered.
+    pub(super) treatment: Treatment,
 }
 
 /// What a client calls its claim to an address (IA_NA, RFC 8415 §21.4).
@@ -105,7 +108,13 @@ impl Request {
             enterprise: collected.vendor_class.and_then(|class| class.first_chunk().copied()).unwrap_or(UEFI),
             associations: collected.associations,
             relays,
+            treatment: Treatment::default(),
         })
+    }
+
+    /// Has the client's firmware answered in this way.
+    pub fn treat(&mut self, treatment: Treatment) {
+        self.treatment = treatment;
     }
 
     /// What the client wants.

@@ -66,12 +66,18 @@ pub struct Agreed {
 
 impl Agreed {
     /// Grants what was asked for, within the limits, for a file of `length` octets.
+    ///
+    /// An option that could only be granted as what holds without it is not acknowledged: a client is limited to that because its
+    /// firmware is no good with it.
     pub fn grant(asked: &Asked, limits: Limits, length: u64) -> Self {
         Self {
-            block_size: asked.block_size.map(|size| size.min(limits.block_size.max(BLOCK_SIZE_MIN))),
+            block_size: asked
+                .block_size
+                .map(|size| size.min(limits.block_size.max(BLOCK_SIZE_MIN)))
+                .filter(|size| limits.block_size != BLOCK_SIZE || *size != BLOCK_SIZE),
             transfer_size: asked.transfer_size.then_some(length),
             timeout: asked.timeout,
-            window: asked.window.map(|window| window.min(limits.window.clamp(1, WINDOW_MAX))),
+            window: asked.window.filter(|_| limits.window > 1).map(|window| window.min(limits.window.min(WINDOW_MAX))),
         }
     }
 
@@ -185,7 +191,15 @@ mod tests {
     #[test]
     fn a_limit_of_zero_is_the_least_that_is_legal() {
         let limits = Limits { block_size: 0, window: 0 };
-        assert_eq!(negotiate("blksize=512 windowsize=9", limits), "blksize=8 windowsize=1");
+        assert_eq!(negotiate("blksize=512 windowsize=9", limits), "blksize=8");
+    }
+
+    #[test]
+    fn what_holds_without_an_option_is_granted_without_it() {
+        let limits = Limits { block_size: 512, window: 1 };
+        assert_eq!(negotiate("tsize=0 blksize=1468 windowsize=4", limits), "tsize=1000000");
+        assert_eq!(negotiate("blksize=256", limits), "blksize=256");
+        assert_eq!(negotiate("blksize=1468 windowsize=4", Limits { block_size: 1024, ..limits }), "blksize=1024");
     }
 
     /// The answer to options written as `name=value name=value`, in the same form.

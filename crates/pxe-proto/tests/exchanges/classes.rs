@@ -245,7 +245,7 @@ fn settings(text: &str) -> Settings {
     toml::from_str::<Section>(&format!("[options]\n{text}")).expect("options").options
 }
 
-fn patterns(text: &str) -> Option<Patterns> {
+pub(crate) fn patterns(text: &str) -> Option<Patterns> {
     #[derive(serde::Deserialize)]
     struct Section {
         patterns: Patterns,

@@ -118,6 +118,14 @@ impl Lan {
         }
     }
 
+    /// The answer to a request that gets one.
+    pub(crate) fn answer_to(&mut self, request: &Request) -> Answer {
+        match self.engine.handle(request, self.now) {
+            Action::Reply(reply) => Answer::of(*reply),
+            other => panic!("{request:?} is not answered: {other:?}"),
+        }
+    }
+
     /// The reason for which a packet is not answered.
     pub(crate) fn ignored(&mut self, packet: &Packet) -> Ignored {
         match self.send(&packet.bytes()) {

@@ -15,6 +15,7 @@ mod packet;
 mod probes;
 mod promises;
 mod proxy;
+mod quirks;
 mod reconfigured;
 mod relays;
 mod request;

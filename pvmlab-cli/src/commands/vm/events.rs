@@ -88,7 +88,10 @@ fn words(what: &What) -> String {
         What::Transfer { file, bytes, milliseconds } => {
             format!("has {file} by TFTP, {bytes} bytes in {milliseconds} ms")
         }
-        What::TransferFailed { file, reason } => format!("does not get {file} by TFTP: {reason}"),
+        What::TransferFailed { file, reason, .. } => format!("does not get {file} by TFTP: {reason}"),
+        What::Url => "is told a URL to boot from".to_owned(),
+        What::Quirk { name } => format!("has firmware with a known fault, `{name}`"),
+        What::StepDown { to, reason } => format!("is served more gently from now on, `{to}`: {reason}"),
         What::Script { boot } => format!("has its boot script: {boot}"),
         What::Once { .. } => "has what it was to boot this one time".to_owned(),
         What::Fetch { file, bytes } => format!("has its {}, {bytes} bytes", name(file)),

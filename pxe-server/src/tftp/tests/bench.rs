@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pxe_proto::tftp::{Options, Outcome, Packet, Request};
+use pxe_proto::tftp::{Limits, Options, Outcome, Packet, Request};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -31,6 +31,10 @@ struct Files<const N: usize> {
 impl<const N: usize> House for Files<N> {
     fn file(&mut self, name: &str, _: IpAddr) -> Option<Bytes> {
         self.files.iter().find(|(other, _)| *other == name).map(|(_, file)| file.clone())
+    }
+
+    fn limits(&mut self, _: IpAddr, limits: Limits) -> Limits {
+        limits
     }
 
     fn report(&mut self, report: Report) {
