@@ -104,6 +104,7 @@ pub(crate) const PEERS: &[Package] = &[
     package("tftp-hpa", "/usr/bin/tftp"),
     package("busybox", "busybox"),
     package("curl", "curl"),
+    package("openssl", "openssl"),
     // Installed, these serve nobody: without a configuration of the owner's neither has an interface.
     package("isc-dhcp-server", "/usr/sbin/dhcpd"),
     package("kea-dhcp4-server", "/usr/sbin/kea-dhcp4"),

@@ -2,7 +2,10 @@
 //! and nginx.
 //!
 //! A machine asks for an address, a name, a file and a page, over and over from before the programs are started; the time is that of
-//! the last of the four first answers, and memory is what the programs have then. They take turns at the same address.
+//! the last of the four first answers, and memory is what the programs have then. They take turns at the same address. What single
+//! parts of ours cost is measured as well ([`parts`]).
+
+mod parts;
 
 use std::{
     fs,
@@ -17,6 +20,7 @@ use lab_tests::{
     process::{Process, bound},
 };
 
+use self::parts::Part;
 use super::{
     http::Nginx,
     processor::family,
@@ -41,12 +45,17 @@ pub(crate) fn measure(runs: u8, supplies: &Supplies) -> Result<Table> {
     let site = Site::new(lab.namespace().context("the lab has no network of its own")?, &[])?;
 
     let mut measured = [Vec::new(), Vec::new()];
+    let mut memory = Part::ALL.map(|part| (part, Vec::new()));
     for run in 1..=runs {
         let mut step = Step::start(format!("run {run} of {runs}"));
         step.note(OURS);
         measured[0].push(start_ours(&lab, &site)?);
         step.note(PEERS);
         measured[1].push(start_peers(folder.path(), &site)?);
+        for (part, memory) in &mut memory {
+            step.note(part.name());
+            memory.push(part.measure(supplies, &site)?);
+        }
         step.finish();
     }
 
@@ -67,6 +76,9 @@ pub(crate) fn measure(runs: u8, supplies: &Supplies) -> Result<Table> {
         figures(|measured| measured.start.as_secs_f64() * 1e3),
         &[(Some(PEERS), Limit::AtMost(1.0)), (None, Limit::AtMost(START_MILLISECONDS))],
     );
+    for (part, memory) in memory {
+        table.add(part.name(), "PSS MiB", vec![memory, vec![]], &[]);
+    }
     Ok(table)
 }
 
