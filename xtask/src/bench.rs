@@ -3,6 +3,7 @@
 //! Each bench prints what it measured, writes it as JSON when asked to, and knows its targets: with `--check` a missed one
 //! is a failure. Those that need a network of their own run, for an ordinary user, as root of a user namespace.
 
+mod all;
 mod boot;
 mod burst;
 mod dhcp;
@@ -51,6 +52,14 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Bench {
+    /// The services' benches one after the other: dhcp, tftp, http, storm, footprint and leases.
+    ///
+    /// They have one outcome: a table for each, one file of JSON, and every target.
+    All {
+        /// How often each is measured.
+        #[arg(long, default_value = "3", value_parser = clap::value_parser!(u8).range(1..=50))]
+        runs: u8,
+    },
     /// From the boot program's download to the kernel's start, beside dnsmasq and nginx.
     ///
     /// Both have the same firmware, the same iPXE and the same emulator, and take turns.
@@ -152,6 +161,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
         return Ok(());
     }
     let report: Box<dyn Outcome> = match arguments.bench {
+        Bench::All { runs } => Box::new(all::measure(runs, &supplies)?),
         Bench::Boot { arch, runs } => Box::new(boot::measure(arch, runs, &supplies)?),
         Bench::Dhcp { runs } => Box::new(dhcp::measure(runs, &supplies)?),
         Bench::Footprint { runs } => Box::new(footprint::measure(runs, &supplies)?),
@@ -203,7 +213,7 @@ impl Bench {
                 packages::require(packages::IMAGE, consent)?;
                 supplies::gather_provisioners(&[*arch], &[*arch], consent)
             }
-            Self::Storm { .. } => {
+            Self::All { .. } | Self::Storm { .. } => {
                 packages::require(packages::PEERS, consent)?;
                 dhcp::Peers::fetch()?;
                 unpacked::tftp()?;
@@ -220,7 +230,8 @@ impl Bench {
     /// Machines of a lab of virtual machines need no privilege, as their emulators have the network.
     fn makes_a_network(&self) -> bool {
         match self {
-            Self::Boot { .. }
+            Self::All { .. }
+            | Self::Boot { .. }
             | Self::Dhcp { .. }
             | Self::Footprint { .. }
             | Self::Http { .. }
