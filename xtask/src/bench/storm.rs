@@ -4,6 +4,8 @@
 //! Every machine gets an address, a boot program, a boot script and 60 MiB of image. All take each step together, as machines of a
 //! kind do, and what counts is when the last of them has everything. The stacks take turns, and are started anew each time.
 
+mod strangers;
+
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
@@ -15,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use lab_model::{Arch, Definition, MacAddr};
 use lab_tests::{BRIDGE, Lab, SERVER, Service, Supplies, TftpPeers, process::run};
 
+use self::strangers::Strangers;
 use super::{
     dhcp::{
         self,
@@ -62,6 +65,7 @@ pub(crate) fn measure(runs: u8, supplies: &Supplies) -> Result<Table> {
     let storm = Storm { site: &site, program_bytes: program.len() as u64, image: image.path() };
 
     let mut measured = [Vec::new(), Vec::new(), Vec::new()];
+    let (described, mut strangers) = (definition(&lab, 0)?, Vec::new());
     for run in 1..=runs {
         let mut step = Step::start(format!("run {run} of {runs}"));
         step.note(OURS);
@@ -69,13 +73,15 @@ pub(crate) fn measure(runs: u8, supplies: &Supplies) -> Result<Table> {
         let server = Watched::new(lab.server_id().context("the server ended")?);
         measured[0].push(storm.measure(&[server]).context(OURS)?);
         lab.stop_server();
+        step.note("strangers");
+        strangers.push(Strangers::measure(&described, &supplies, &site).context("strangers")?);
         step.note(KEA);
         measured[1].push(peers.with_kea(&storm).context(KEA)?);
         step.note(DNSMASQ);
         measured[2].push(peers.with_dnsmasq(&storm).context(DNSMASQ)?);
         step.finish();
     }
-    Ok(report(&measured, load))
+    Ok(report(&measured, &strangers, load))
 }
 
 const OURS: &str = "pxe-server";
@@ -225,7 +231,7 @@ fn definition(lab: &Lab, machine: usize) -> Result<Definition> {
     Ok(definition)
 }
 
-fn report(measured: &[Vec<Measured>; 3], load: f64) -> Table {
+fn report(measured: &[Vec<Measured>; 3], strangers: &[Strangers], load: f64) -> Table {
     let title = format!("{MACHINES} machines at once: address, boot program, boot script, 60 MiB of image");
     let mut table = Table::new(title, vec![OURS, KEA, DNSMASQ], load);
     let of = |figure: fn(&Measured) -> f64| measured.iter().map(|runs| runs.iter().map(figure).collect()).collect();
@@ -236,5 +242,11 @@ fn report(measured: &[Vec<Measured>; 3], load: f64) -> Table {
     table.add("boot scripts", "s", of(|measured| measured.scripts), &[]);
     table.add("images", "s", of(|measured| measured.images), &[]);
     table.add("everything", "CPU s", of(|measured| measured.processor), &[]);
+    let mut waiting = |name, figure: fn(&Strangers) -> f64, limit| {
+        let ours = strangers.iter().map(figure).collect();
+        table.add(name, "of one stranger's", vec![ours, vec![], vec![]], &[(None, Limit::AtMost(limit))]);
+    };
+    waiting("the last of 100 strangers", |strangers| strangers.last, 1.5);
+    waiting("a described machine then", |strangers| strangers.described, 0.1);
     table
 }
