@@ -331,7 +331,7 @@ impl Dhclient {
 }
 
 /// Sends Solicits of a machine until the server's log says this.
-fn solicit_until(mac: MacAddr, log: &Path, text: &str) {
+pub(crate) fn solicit_until(mac: MacAddr, log: &Path, text: &str) {
     solicit_until_with(mac, &[], log, text);
 }
 

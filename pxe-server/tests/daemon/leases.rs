@@ -10,6 +10,7 @@ use lab_tests::Namespace;
 use lab_tests::process::run;
 
 use crate::client::{Answer, DhcpClient, elsewhere};
+use crate::ipv6::solicit_until;
 use crate::server::{ON_THE_BRIDGE, Server, definition};
 
 #[test]
@@ -34,6 +35,30 @@ fn a_client_that_has_its_address_from_kea_renews_it_here() {
     assert!(listed.contains("10.77.0.150") && listed.contains("leased") && !listed.contains("10.77.0.152"), "{listed}");
     let (exported, ..) = server.leases(&["export", "--format", "kea"]);
     assert!(exported.contains("10.77.0.150,52:54:00:00:00:01,,3600,"), "{exported}");
+}
+
+#[test]
+fn a_client_keeps_the_ipv6_address_that_another_server_gave_it() {
+    let namespace = Namespace::enter().unwrap();
+    run("ip", &["address", "add", "fd00:77::1/64", "dev", "lab", "nodad"]).unwrap();
+
+    for (file, text, ended, lasting, counts, address) in [
+        ("kea-leases6.csv", KEA6, "1795876", "2095876", "0 IPv4 and 2 IPv6 leases of Kea", "fd00:77::1001"),
+        ("dhcpd6.leases", ISC6, " 2026/", " 2036/", "0 IPv4 and 2 IPv6 leases of ISC dhcpd", "fd00:77::1ad7"),
+        ("dnsmasq.leases", DNSMASQ, "1795876", "2095876", "3 IPv4 and 2 IPv6 leases of dnsmasq", "fd00:77::1939"),
+    ] {
+        let mut server = Server::configured(ON_THE_BRIDGE);
+        fs::write(server.path(file), text.replace(ended, lasting)).unwrap();
+
+        let (stdout, stderr, status) = server.leases(&["import", file]);
+
+        assert_eq!((stdout, stderr), (format!("imported {counts}\n"), String::new()));
+        assert!(status.success());
+        server.start();
+        let log = server.path("server.log");
+        elsewhere(&namespace, move || solicit_until(mac(1), &log, &format!("address=\"{address}\"")));
+        assert!(server.stop().success());
+    }
 }
 
 #[test]
@@ -107,6 +132,11 @@ fn what_is_exported_is_imported_elsewhere() {
 
 /// What Kea 2.2 wrote while udhcpc and dhclient asked it.
 const KEA: &str = include_str!("../../../crates/pxe-proto/tests/lease_files/kea-leases4.csv");
+
+/// What Kea, ISC dhcpd and dnsmasq wrote of the IPv6 leases that they gave two machines.
+const KEA6: &str = include_str!("../../../crates/pxe-proto/tests/lease_files/kea-leases6.csv");
+const ISC6: &str = include_str!("../../../crates/pxe-proto/tests/lease_files/dhcpd6.leases");
+const DNSMASQ: &str = include_str!("../../../crates/pxe-proto/tests/lease_files/dnsmasq.leases");
 
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 150);
 
