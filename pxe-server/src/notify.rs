@@ -9,6 +9,11 @@ pub(crate) fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// What is shown of the server now, in one line.
+pub(crate) fn status(status: &str) {
+    send(&[NotifyState::Status(status)]);
+}
+
 /// No service answers yet, for this reason.
 pub(crate) fn waiting(reason: &str) {
     send(&[NotifyState::Status(&format!("waits: {reason}"))]);

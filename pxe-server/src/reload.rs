@@ -90,7 +90,7 @@ impl Reload {
             if asked {
                 notify::reloading();
                 self.look(text).await;
-                notify::ready(&status);
+                notify::ready(&self.status(&status));
             } else if text != self.seen {
                 // Not what somebody has half written: what is the same a moment later.
                 sleep(QUIET).await;
@@ -98,6 +98,7 @@ impl Reload {
                 (watch, later) = look_at(self.started.path(), watch).await;
                 if later == text {
                     self.look(text).await;
+                    notify::status(&self.status(&status));
                 }
             }
             asked = tokio::select! {
@@ -141,6 +142,14 @@ impl Reload {
         Ok(())
     }
 
+    /// What the service manager shows: what is served, and what is wrong with the file, if anything is.
+    fn status(&self, serves: &str) -> String {
+        match &self.configuration.borrow().problem {
+            Some(problem) => format!("{serves}; the configuration stays as it was: {}", in_a_line(problem)),
+            None => serves.to_owned(),
+        }
+    }
+
     /// Says what is different now, and what will be after a restart.
     fn tell(&self, before: &Config) {
         let config = &self.plans.borrow().config;
@@ -166,6 +175,13 @@ impl Reload {
 fn at_work(config: &Config) -> Configuration {
     let sha256 = Sha256(sha2::Sha256::digest(config.text()).into());
     Configuration { sha256, since: Timestamp::now(), problem: None, restart_for: Vec::new() }
+}
+
+/// A problem without the picture that TOML's have between what is where and why: the service manager takes a line.
+fn in_a_line(problem: &str) -> String {
+    let mut lines = problem.lines();
+    let first = lines.next().unwrap_or_default();
+    lines.next_back().map_or(first.to_owned(), |last| format!("{first}: {}", last.trim()))
 }
 
 /// What the file says, and what tells of its next change. A network's file system can hold it up for as long as it likes.

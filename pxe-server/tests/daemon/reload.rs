@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
 
@@ -168,22 +169,50 @@ fn the_service_manager_is_told_that_it_reloads_and_when_it_has() {
     let _namespace = Namespace::enter().unwrap();
     let mut server = Server::configured(ON_THE_BRIDGE);
     let manager = server.start_supervised(Duration::from_secs(600));
-    let hear = || {
-        let mut message = [0; 256];
-        let received = || Ok(manager.recv(&mut message).ok());
-        let length = until(LIMIT, received).unwrap().unwrap();
-        String::from_utf8_lossy(&message[..length]).into_owned()
-    };
-    let ready = "READY=1\nSTATUS=serves 10.77.0.1/24 at http://10.77.0.1\n";
-    assert_eq!(std::iter::repeat_with(hear).find(|message| message != "WATCHDOG=1\n").unwrap(), ready);
+    let ready = format!("READY=1\nSTATUS={SERVES}\n");
+    assert_eq!(hear(&manager), ready);
 
     server.reload();
 
-    let told: Vec<_> = std::iter::repeat_with(hear).filter(|message| message != "WATCHDOG=1\n").take(2).collect();
+    let told = [hear(&manager), hear(&manager)];
     let moment = told[0].strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().trim_end();
     assert!(moment.parse::<u64>().unwrap() > 0, "{told:?}");
     assert_eq!(told[1], ready);
     server.wait_for_log("the configuration is the same");
+}
+
+#[test]
+fn the_service_manager_is_told_what_is_wrong_with_a_file_until_it_is_right() {
+    let _namespace = Namespace::enter().unwrap();
+    let mut server = Server::configured(ON_THE_BRIDGE);
+    let manager = server.start_supervised(Duration::from_secs(600));
+    assert_eq!(hear(&manager), format!("READY=1\nSTATUS={SERVES}\n"));
+
+    server.configure(&on_the_bridge("[dhcp]\nlease-second = 60\n"));
+
+    let told = hear(&manager);
+    assert!(told.starts_with(&format!("STATUS={SERVES}; the configuration stays as it was: ")), "{told}");
+    assert!(told.contains("config.toml: TOML parse error at line "), "{told}");
+    assert!(told.contains(": unknown field `lease-second`, expected one of ") && told.lines().count() == 1, "{told}");
+    server.reload();
+    assert!(hear(&manager).starts_with("RELOADING=1\n"));
+    assert_eq!(hear(&manager), format!("READY=1\n{told}"));
+    server.configure(ON_THE_BRIDGE);
+    assert_eq!(hear(&manager), format!("STATUS={SERVES}\n"));
+}
+
+const SERVES: &str = "serves 10.77.0.1/24 at http://10.77.0.1";
+
+/// What the service manager hears next, but that the server is alive.
+fn hear(manager: &UnixDatagram) -> String {
+    let mut message = [0; 4096];
+    loop {
+        let length = until(LIMIT, || Ok(manager.recv(&mut message).ok())).unwrap().unwrap();
+        let message = String::from_utf8_lossy(&message[..length]);
+        if message != "WATCHDOG=1\n" {
+            return message.into_owned();
+        }
+    }
 }
 
 /// A connection that stays.
