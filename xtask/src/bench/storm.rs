@@ -97,20 +97,27 @@ const PROGRAM: &str = "ipxe-arm64.efi";
 /// What EDK2 asks for.
 const WINDOW: u16 = 4;
 
-/// Tells this host who has the machines' addresses, which nobody says on the network then: addresses that the machines have before they
-/// get them would be in use for a server that asks.
+/// Tells the servers' host and the machines' who has which address, which nobody says on the network then: addresses that the machines
+/// have before they get them would be in use for a server that asks.
 fn introduce_without_arp(site: &Site) -> Result<()> {
-    let link = site.run(|| -> Result<String> {
+    let servers = hardware_address(BRIDGE)?;
+    let machines = site.run(move || -> Result<String> {
         // ip-sysctl.rst: 8 answers for no address.
         fs::write("/proc/sys/net/ipv4/conf/eth0/arp_ignore", "8")?;
-        run("ip", &["-brief", "link", "show", "dev", "eth0"])
+        introduce(SERVER, &servers, "eth0")?;
+        hardware_address("eth0")
     })??;
-    let hardware = link.split_whitespace().nth(2).context("the machines' host has no hardware address")?;
-    (0..MACHINES).try_for_each(|machine| {
-        let address = address(machine).to_string();
-        let entry = ["neighbour", "replace", &address, "lladdr", hardware, "dev", BRIDGE, "nud", "permanent"];
-        run("ip", &entry).map(drop)
-    })
+    (0..MACHINES).try_for_each(|machine| introduce(address(machine), &machines, BRIDGE))
+}
+
+fn introduce(address: Ipv4Addr, hardware: &str, device: &str) -> Result<()> {
+    let address = address.to_string();
+    run("ip", &["neighbour", "replace", &address, "lladdr", hardware, "dev", device, "nud", "permanent"]).map(drop)
+}
+
+fn hardware_address(device: &str) -> Result<String> {
+    let link = run("ip", &["-brief", "link", "show", "dev", device])?;
+    link.split_whitespace().nth(2).map(str::to_owned).with_context(|| format!("{device} has no hardware address"))
 }
 
 /// The programs that ours is compared with, and what they serve.
