@@ -19,6 +19,11 @@ pub struct Unpacked(PathBuf);
 impl Unpacked {
     /// The variable with the folder of [`TftpPeers`](crate::TftpPeers)' servers, for [`Unpacked::from_environment`] in another process.
     pub const TFTP_VARIABLE: &str = "PVMLAB_TEST_TFTP_PEERS";
+    /// The variable with the folder of [`NETWORK_MANAGER`](Self::NETWORK_MANAGER).
+    pub const NETWORK_MANAGER_VARIABLE: &str = "PVMLAB_TEST_NETWORK_MANAGER";
+    /// NetworkManager, which installed would take over the network of the machine that tests, and the bus that it needs.
+    pub const NETWORK_MANAGER: [&str; 7] =
+        ["network-manager", "dbus-daemon", "libndp0", "libdbus-1-3", "libglib2.0-0", "libexpat1", "libapparmor1"];
 
     /// Programs that are in this folder.
     pub fn at(folder: PathBuf) -> Self {
@@ -43,10 +48,14 @@ impl Unpacked {
 
     /// The command that runs a program, such as `usr/sbin/atftpd`, for as long as this thread lives.
     pub fn command(&self, program: &str) -> Command {
-        let multiarch = format!("{}-linux-gnu", env::consts::ARCH);
-        let libraries = ["lib", "usr/lib"].map(|place| self.0.join(place).join(&multiarch).display().to_string());
         let mut command = bound(self.0.join(program));
-        command.env("LD_LIBRARY_PATH", libraries.join(":"));
+        command.env("LD_LIBRARY_PATH", self.libraries());
         command
+    }
+
+    /// Where the dynamic linker finds their libraries, as `LD_LIBRARY_PATH` has it.
+    pub fn libraries(&self) -> String {
+        let multiarch = format!("{}-linux-gnu", env::consts::ARCH);
+        ["lib", "usr/lib"].map(|place| self.0.join(place).join(&multiarch).display().to_string()).join(":")
     }
 }

@@ -45,6 +45,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
         image::require(&cache, image::Name::Debian13Netboot, arch, consent)?;
     }
     let tftp_peers = unpacked::tftp()?;
+    let network_manager = unpacked::fetch("network-manager", &Unpacked::NETWORK_MANAGER)?;
     let prepared = started.elapsed();
 
     let mut documentation = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -54,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments, consent: Consent) -> Result<()> {
     nextest.args(["nextest", "run", "--workspace"]).current_dir(workspace());
     nextest.args(&arguments.nextest).envs(supplies.environment());
     nextest.env(Unpacked::TFTP_VARIABLE, tftp_peers.folder());
+    nextest.env(Unpacked::NETWORK_MANAGER_VARIABLE, network_manager.folder());
     nextest.env(LOGS_VARIABLE, workspace().join("target/lab-logs"));
     if !privilege::is_root() {
         // What needs a network namespace is root in a user namespace then.

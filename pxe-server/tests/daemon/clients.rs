@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use lab_tests::process::{Process, bound, run, until};
-use lab_tests::{Host, Namespace, SERVER};
+use lab_tests::{Host, Namespace, SERVER, Unpacked};
 
 use crate::client::tftp_read;
 use crate::server::{LIMIT, ON_THE_BRIDGE, Server, definition};
@@ -60,6 +60,37 @@ fn systemd_networkd_gets_a_machines_address() {
     );
 
     let _client = lab.start("systemd-networkd", "systemd", elsewhere(&command));
+
+    lab.wait_for_address();
+}
+
+#[test]
+fn network_manager_gets_a_machines_address() {
+    let lab = Lab::new();
+    let programs = Unpacked::from_environment(Unpacked::NETWORK_MANAGER_VARIABLE).unwrap();
+    let files = [("bus.conf", BUS), ("NetworkManager.conf", NETWORK_MANAGER), ("eth0.nmconnection", CONNECTION)];
+    let [bus, configuration, connection] = files.map(|(name, text)| {
+        let file = lab.server.path(name);
+        fs::write(&file, text).unwrap();
+        // Or it takes no connection from there.
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        file.display().to_string()
+    });
+    let program = |path: &str| programs.folder().join(path).display().to_string();
+    let (daemon, manager) = (program("usr/bin/dbus-daemon"), program("usr/sbin/NetworkManager"));
+    let commands = format!(
+        "mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /var/lib; mount -t sysfs -o ro sysfs /sys
+         mkdir -p /run/dbus /run/none /run/NetworkManager/system-connections /var/lib/NetworkManager
+         cp {connection} /run/NetworkManager/system-connections/
+         {daemon} --config-file={bus} --fork
+         exec {manager} --debug --config {configuration} --config-dir /run/none --system-config-dir /run/none"
+    );
+    let mut client = bound("unshare");
+    // With its own process numbers, so that its bus ends when it does.
+    client.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", &commands]);
+    client.env("LD_LIBRARY_PATH", programs.libraries());
+
+    let _client = lab.start("NetworkManager", "util-linux", client);
 
     lab.wait_for_address();
 }
@@ -151,3 +182,22 @@ fn elsewhere(commands: &str) -> Command {
 }
 
 const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 50);
+
+/// A bus that forbids nothing, for whom nobody else can reach.
+const BUS: &str = r#"<busconfig>
+  <type>system</type>
+  <listen>unix:path=/run/dbus/system_bus_socket</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/>
+    <allow own="*"/>
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+  </policy>
+</busconfig>
+"#;
+
+const NETWORK_MANAGER: &str = "[main]\nplugins=keyfile\ndhcp=internal\ndns=none\nauth-polkit=false\n";
+
+const CONNECTION: &str = "[connection]\nid=eth0\ntype=ethernet\ninterface-name=eth0\n\
+     [ipv4]\nmethod=auto\n[ipv6]\nmethod=disabled\n";
