@@ -191,40 +191,27 @@ impl Lan6 {
     }
 }
 
-/// Where is asked who has an address; that it cannot be is no reason to serve nothing.
+/// Where is asked who has an address.
 fn prober(config: &Config, interface: &Interface) -> Option<Prober> {
     let wait = Duration::from_millis(config.dhcp.probe_milliseconds.0.into());
     if wait.is_zero() {
         return None;
     }
-    let offered = "addresses are offered without asking whether somebody has them";
-    if !Capability::NetRaw.is_held() {
-        warn!("this process lacks {}: {offered}; to change that, {REMEDY}", Capability::NetRaw);
-        return None;
-    }
-    match Prober::open(interface, wait) {
-        Ok(prober) => Some(prober),
-        Err(error) => {
-            warn!("{offered}: {error:#}");
-            None
-        }
-    }
+    packet_socket("addresses are offered without asking whether somebody has them", || Prober::open(interface, wait))
 }
 
-/// What replies leave by to clients that have no address yet; that they cannot is no reason to serve nothing.
+/// What replies leave by to clients that have no address yet.
 fn frames(interface: &Interface, server: Ipv4Addr) -> Option<Frames> {
-    let broadcast = "machines without an address are answered by broadcast";
+    packet_socket("machines without an address are answered by broadcast", || Frames::open(interface, server))
+}
+
+/// What a packet socket is for; that there can be none is no reason to serve nothing. `without` says what happens then.
+fn packet_socket<S>(without: &str, open: impl FnOnce() -> anyhow::Result<S>) -> Option<S> {
     if !Capability::NetRaw.is_held() {
-        warn!("this process lacks {}: {broadcast}; to change that, {REMEDY}", Capability::NetRaw);
+        warn!("this process lacks {}: {without}; to change that, {REMEDY}", Capability::NetRaw);
         return None;
     }
-    match Frames::open(interface, server) {
-        Ok(frames) => Some(frames),
-        Err(error) => {
-            warn!("{broadcast}: {error:#}");
-            None
-        }
-    }
+    open().inspect_err(|error| warn!("{without}: {error:#}")).ok()
 }
 
 fn tftp_config(written: &TftpSection, server: IpAddr, interface: &Interface) -> tftp::Config {
