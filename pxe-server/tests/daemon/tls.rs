@@ -20,6 +20,8 @@ fn everything_is_served_by_tls_as_it_is_without() {
     let server = serving();
 
     for path in [
+        // First: it says when a machine was heard of, and what is fetched below becomes known a moment later.
+        "/machines",
         "/healthz",
         "/boot/ipxe-arm64.efi",
         "/boot/autoexec.ipxe",
@@ -28,7 +30,6 @@ fn everything_is_served_by_tls_as_it_is_without() {
         "/config/52:54:00:00:00:01",
         "/cloud-init/web/user-data",
         "/cloud-init/web/seed.iso?instance=1",
-        "/machines",
     ] {
         let plain = curl(&server, &[&format!("http://{SERVER}{path}")]);
         let secure = curl(&server, &[&format!("https://{SERVER}{path}")]);
